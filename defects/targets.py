@@ -1,0 +1,131 @@
+"""Targets: what a property should be, and how far a value is from it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from defects.errors import TargetError
+
+#: Half width, in the property's unit, of a `value` target that names none.
+DEFAULT_TOLERANCE = 0.05
+
+
+class Target(BaseModel):
+    """One property and what it should be: a value, a range, one-sided, or an extreme."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    property: str = Field(min_length=1, description="name of the property")
+    value: float | None = Field(None, allow_inf_nan=False, description="wanted value")
+    tolerance: float = Field(
+        DEFAULT_TOLERANCE, gt=0, allow_inf_nan=False, description="half width around value"
+    )
+    min: float | None = Field(None, allow_inf_nan=False, description="lower bound")
+    max: float | None = Field(None, allow_inf_nan=False, description="upper bound")
+    goal: Literal["minimize", "maximize"] | None = Field(None, description="an extreme")
+    weight: float = Field(1.0, gt=0, le=1e6, description="weight in the surrogate error")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Target:
+        ranged = self.min is not None or self.max is not None
+        kinds = [self.value is not None, ranged, self.goal is not None]
+        if sum(kinds) != 1:
+            raise ValueError(
+                "give exactly one of: value (with tolerance), min and/or max, goal "
+                f"(target for {self.property})"
+            )
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}; swap them")
+        if "tolerance" in self.model_fields_set and self.value is None:
+            raise ValueError("tolerance goes with value, not with a range or a goal")
+        return self
+
+    def bounds(self) -> tuple[float, float]:
+        """Interval of values that meet the target; the whole line for a goal."""
+        if self.value is not None:
+            return self.value - self.tolerance, self.value + self.tolerance
+        low = -math.inf if self.min is None else self.min
+        return low, math.inf if self.max is None else self.max
+
+    def satisfied(self, value: float) -> bool:
+        """Whether a value meets the target; always for a goal."""
+        low, high = self.bounds()
+        return low <= value <= high
+
+    def error(self, value: float) -> float:
+        """Distance from what is wanted, in the property's unit.
+
+        The distance to the value, the distance out of the range (0 inside), or for a goal the
+        value itself (minimize) or its negative (maximize), which orders but has no zero.
+        """
+        if math.isnan(value):
+            return math.inf
+        if self.value is not None:
+            return abs(value - self.value)
+        if self.goal is not None:
+            return value if self.goal == "minimize" else -value
+        low, high = self.bounds()
+        return max(low - value, value - high, 0.0)
+
+    def text(self) -> str:
+        """``homo_lumo_gap = 1.1 ± 0.05``, for tables."""
+        if self.value is not None:
+            return f"{self.property} = {self.value:g} ± {self.tolerance:g}"
+        if self.goal is not None:
+            return f"{self.goal} {self.property}"
+        if self.min is None:
+            return f"{self.property} ≤ {self.max:g}"
+        if self.max is None:
+            return f"{self.property} ≥ {self.min:g}"
+        return f"{self.property} in {self.min:g}..{self.max:g}"
+
+
+def surrogate_error(targets: Sequence[Target], values: Mapping[str, float]) -> float:
+    """Weighted mean distance between what is asked for and what is predicted, eV.
+
+    The paper's filter (Al-Maeeni et al. 2024) for one target; for several, Σ w·error / Σ w.
+    """
+    total = sum(t.weight for t in targets)
+    return sum(t.weight * t.error(values[t.property]) for t in targets) / total
+
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
+
+def parse_target(text: str) -> Target:
+    """A target from the command line.
+
+    ``gap=1.1``, ``gap=1.1+-0.05``, ``gap=0.9..1.2``, ``gap>=1``, ``gap<=1``, ``gap=min``,
+    ``gap=max``.
+
+    Raises
+    ------
+    TargetError
+        When the text is none of these.
+    """
+    match = re.match(r"^\s*([a-z_][a-z0-9_]*)\s*(<=|>=|=)\s*(.+?)\s*$", text)
+    if match is None:
+        raise TargetError(f"target {text!r}: write property=1.10, =0.9..1.2, >=1 or <=2")
+    name, operator, rest = match.groups()
+    if operator in ("<=", ">=") and re.fullmatch(_NUMBER, rest):
+        return Target(property=name, **{"max" if operator == "<=" else "min": float(rest)})
+    if operator == "=":
+        if rest in ("min", "max", "minimize", "maximize"):
+            return Target(property=name, goal="minimize" if rest.startswith("min") else "maximize")
+        if re.fullmatch(_NUMBER, rest):
+            return Target(property=name, value=float(rest))
+        between = re.fullmatch(rf"({_NUMBER})\.\.({_NUMBER})", rest)
+        if between:
+            low, high = map(float, between.groups())
+            if low > high:
+                raise TargetError(f"target {text!r}: {low:g} is above {high:g}; swap them")
+            return Target(property=name, min=low, max=high)
+        around = re.fullmatch(rf"({_NUMBER})(?:\+-|±)({_NUMBER})", rest)
+        if around and float(around[2]) > 0:
+            return Target(property=name, value=float(around[1]), tolerance=float(around[2]))
+    raise TargetError(f"target {text!r}: write property=1.10, =0.9..1.2, >=1 or <=2")
