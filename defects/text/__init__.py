@@ -1,0 +1,18 @@
+"""Instructions and answers as text: what is asked of the language model, and how it is read."""
+
+from defects.text.augment import training_pair
+from defects.text.formats import DROP_REASONS, FORMATS, build_answer, build_prompt, parse_answer
+from defects.text.frame import Frame, random_frame
+from defects.text.request import Request
+
+__all__ = [
+    "DROP_REASONS",
+    "FORMATS",
+    "Frame",
+    "Request",
+    "build_answer",
+    "build_prompt",
+    "parse_answer",
+    "random_frame",
+    "training_pair",
+]

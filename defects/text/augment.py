@@ -1,0 +1,68 @@
+"""Training examples from labelled configurations, a new face of each at every epoch.
+
+A configuration's properties do not change under the host's symmetry group, so each sample shows a
+random member of its class; the `full` format is written in a random frame; and the request names a
+random subset of the known properties, so that any subset can be asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from defects.configuration import Configuration
+from defects.rules import Rules
+from defects.text.formats import build_answer, build_prompt
+from defects.text.frame import Frame, random_frame
+from defects.text.request import Request
+
+
+def random_member(configuration: Configuration, rng: np.random.Generator) -> Configuration:
+    """The image under a random operation of the host's group, translations included."""
+    group = configuration.host.symmetry
+    return configuration.transform(group[int(rng.integers(len(group)))])
+
+
+def random_subset(
+    names: Sequence[str], rng: np.random.Generator, keep_all: float = 0.5
+) -> list[str]:
+    """All names with probability `keep_all`, else a random non-empty subset, in their order."""
+    if len(names) <= 1 or rng.random() < keep_all:
+        return list(names)
+    size = int(rng.integers(1, len(names)))
+    chosen = set(rng.choice(len(names), size=size, replace=False).tolist())
+    return [n for i, n in enumerate(names) if i in chosen]
+
+
+def training_pair(
+    configuration: Configuration,
+    rules: Rules,
+    properties: Mapping[str, float | int | str],
+    fmt: str,
+    rng: np.random.Generator,
+    *,
+    keep_all: float = 0.5,
+    units: Mapping[str, str] | None = None,
+) -> tuple[str, str]:
+    """One (prompt, answer) pair with every augmentation applied.
+
+    Parameters
+    ----------
+    configuration : Configuration
+    rules : Rules
+        Rules that the request states; the configuration obeys them.
+    properties : mapping
+        Known properties of the configuration; a random subset is asked for.
+    fmt : {"compact", "full"}
+    rng : numpy Generator
+    keep_all : float
+        Probability that every property is asked for.
+    """
+    shown = random_member(configuration, rng)
+    names = random_subset(list(properties), rng, keep_all)
+    frame = random_frame(configuration.host, rng) if fmt == "full" else Frame()
+    request = Request(
+        configuration.host, rules, {n: properties[n] for n in names}, frame, units or {}
+    )
+    return build_prompt(request, fmt), build_answer(shown, request, fmt)

@@ -1,0 +1,68 @@
+"""What is asked of the language model: host, rules and the properties wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from defects.descriptors import DESCRIPTORS
+from defects.hosts import Host
+from defects.properties import PROPERTIES
+from defects.rules import Rules
+from defects.text.frame import Frame
+
+#: Decimals of floats in a request. The last digit of a gap in eV is a tenth of the 20 meV that count.
+DECIMALS = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request.
+
+    Attributes
+    ----------
+    host : Host
+    rules : Rules
+    properties : mapping of str to float, int or str
+        Any subset of `PROPERTIES`, `DESCRIPTORS` and a user's own properties, in the order asked.
+    frame : Frame
+        Choice of lattice vectors and origin in which the `full` format writes coordinates.
+    units : mapping
+        Units of a user's own properties.
+    """
+
+    host: Host
+    rules: Rules
+    properties: Mapping[str, float | int | str] = field(default_factory=dict)
+    frame: Frame = field(default_factory=Frame)
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    def property_lines(self) -> list[str]:
+        """``homo_lumo_gap: 1.104 eV``, one line per property."""
+        return [f"{n}: {self._value(n, v)}" for n, v in self.properties.items()]
+
+    def _value(self, name: str, value: float | int | str) -> str:
+        if name in PROPERTIES:
+            unit = PROPERTIES[name].unit
+        elif name in DESCRIPTORS:
+            unit = DESCRIPTORS[name][0]
+        else:
+            unit = self.units.get(name, "")
+        number = f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)
+        return f"{number} {unit}".rstrip()
+
+
+def header(request: Request) -> str:
+    """The part that both formats share: host, rules, properties, and what may change."""
+    host, rules = request.host, request.rules
+    size = "x".join(map(str, host.supercell))
+    lines = [
+        "Design point defects in a 2D crystal.",
+        f"Host: {host.name}, supercell {size}",
+        f"Allowed defects: {', '.join(rules.defects)}",
+        f"Number of defects: {rules.min_defects} to {rules.max_defects}",
+        "Requested properties:",
+        *(request.property_lines() or ["any"]),
+        "Only the atom symbols may change; a vacancy is VAC.",
+    ]
+    return "\n".join(lines) + "\n"
