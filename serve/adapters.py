@@ -1,0 +1,167 @@
+"""Finished adapters in local or shared folders, found by a checked name.
+
+A client names an adapter, never a path. A name fits a strict pattern, is looked up directly below
+the configured roots, and counts only when the folder is finished: `training` writes
+`manifest.json` last, so a folder without one is still being written.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from defects.errors import ModelError
+
+ADAPTER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
+MANIFEST = "manifest.json"
+WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
+MAX_MANIFEST_BYTES = 1_000_000
+
+
+class AdapterNameError(ModelError):
+    """A name that no adapter may have (HTTP 400)."""
+
+
+class AdapterNotFoundError(ModelError):
+    """A well-formed name without a finished adapter under the roots (HTTP 404)."""
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One finished adapter.
+
+    Attributes
+    ----------
+    name : str
+        Folder name, e.g. ``r001-0123456789ab``.
+    path : Path
+        Resolved folder with `adapter_config.json` and `adapter_model.safetensors`.
+    manifest : dict
+        What training recorded: base model and its hash, data hash, hyperparameters, metrics.
+    """
+
+    name: str
+    path: Path
+    manifest: dict[str, Any] = field(default_factory=dict)
+
+
+def check_adapter_name(name: str) -> str:
+    """Return `name` if it is well formed.
+
+    Raises
+    ------
+    AdapterNameError
+        Anything but lower-case letters, digits, ``.``, ``_``, ``-``, starting with a letter or
+        digit, at most 128 characters.
+    """
+    if not ADAPTER_NAME.fullmatch(name):
+        raise AdapterNameError(
+            f"adapter name {name[:80]!r} is not allowed: use 1 to 128 lower-case letters, digits, "
+            "'.', '_' or '-', beginning with a letter or digit"
+        )
+    return name
+
+
+def split_model_id(model: str, base_id: str) -> str | None:
+    """Adapter name in a served model id, None for the base model itself.
+
+    Parameters
+    ----------
+    model : str
+        ``base_id`` or ``base_id:adapter-name``.
+    base_id : str
+        The served base model's id.
+
+    Raises
+    ------
+    AdapterNotFoundError
+        The id names another base model.
+    AdapterNameError
+        The part after the colon is not an adapter name.
+    """
+    base, colon, name = model.partition(":")
+    if base != base_id:
+        raise AdapterNotFoundError(
+            f"model {model[:80]!r} is not served here; the base model is {base_id!r}, "
+            f"an adapter is {base_id + ':<name>'!r}"
+        )
+    return check_adapter_name(name) if colon else None
+
+
+class AdapterStore:
+    """Looks adapters up below a list of roots; holds no state, so new folders appear at once.
+
+    Parameters
+    ----------
+    roots : iterable of Path
+        Folders whose direct subfolders are adapters; earlier roots win. A root that does not
+        exist (yet) is an empty one.
+    """
+
+    def __init__(self, roots: Iterable[Path]) -> None:
+        self.roots = tuple(Path(root) for root in roots)
+
+    def get(self, name: str) -> Adapter:
+        """Finished adapter of that name.
+
+        Raises
+        ------
+        AdapterNameError
+            The name is not well formed.
+        AdapterNotFoundError
+            No root holds a finished folder of that name.
+        """
+        check_adapter_name(name)
+        for root in self.roots:
+            adapter = _read(root, name)
+            if adapter is not None:
+                return adapter
+        raise AdapterNotFoundError(f"no finished adapter {name!r}; see /v1/models for those served")
+
+    def __iter__(self) -> Iterator[Adapter]:
+        seen: set[str] = set()
+        for root in self.roots:
+            try:
+                names = sorted(entry.name for entry in root.iterdir())
+            except OSError:
+                continue  # the root appears with the first adapter
+            for name in names:
+                if name in seen or not ADAPTER_NAME.fullmatch(name):
+                    continue
+                adapter = _read(root, name)
+                if adapter is not None:
+                    seen.add(name)
+                    yield adapter
+
+
+def _read(root: Path, name: str) -> Adapter | None:
+    """The adapter `name` directly below `root`, or None where it is missing or unfinished."""
+    folder = root / name
+    try:
+        resolved_root, resolved = root.resolve(strict=True), folder.resolve(strict=True)
+    except OSError:
+        return None
+    # A link that leads out of the root is not ours to serve.
+    if resolved.parent != resolved_root or not resolved.is_dir():
+        return None
+    if any(not _plain_file(resolved / file, resolved) for file in (*WEIGHTS, MANIFEST)):
+        return None
+    manifest = resolved / MANIFEST
+    try:
+        if manifest.stat().st_size > MAX_MANIFEST_BYTES:
+            return None
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return Adapter(name, resolved, content) if isinstance(content, dict) else None
+
+
+def _plain_file(path: Path, folder: Path) -> bool:
+    try:
+        return path.is_file() and path.resolve(strict=True).parent == folder
+    except OSError:
+        return False

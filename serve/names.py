@@ -1,0 +1,6 @@
+"""Names of the Ray Serve applications; each holds one deployment."""
+
+LLM_APP = "design-loop-llm"
+SURROGATE_APP = "design-loop-surrogate"
+API_APP = "design-loop-api"
+DEPLOYMENT = "main"

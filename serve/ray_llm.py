@@ -1,0 +1,171 @@
+"""Everything that is taken from `ray.llm._internal`, in one place.
+
+Ray's LLM library is made for adapters in cloud storage and has no public hook for local ones. What
+is relied on here, and checked by `tests/serve/test_ray_llm_contract.py`:
+
+- `LLMServer.sync_init(llm_config, engine_cls=, model_downloader=)` and `start()`; `completions` and `chat` give an async generator; a request that was routed with a
+  multiplexed model id makes `model_downloader(download_timeout_s=, max_tries=)
+  .load_model_from_config(lora_model_id=, llm_config=)` and gives its result to the engine once;
+- `DiskMultiplexConfig(model_id, max_total_tokens, local_path, lora_assigned_int_id)`;
+- `VLLMEngine._prepare_engine_config`, whose configuration decides the executor;
+- a callback class whose `ctx.run_init_node` skips the download step;
+- vLLM starts its engine core with `vllm.v1.engine.utils.get_mp_context().Process(...)`.
+
+Importing this module imports vLLM (about 20 s on two cores): only the engine's replica does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import vllm.v1.engine.utils as vllm_engine_utils
+from ray.llm._internal.common.callbacks.base import CallbackBase
+from ray.llm._internal.common.models import global_id_manager
+from ray.llm._internal.serve.core.configs.llm_config import DiskMultiplexConfig, LLMConfig
+from ray.llm._internal.serve.core.configs.openai_api_models import (
+    ChatCompletionRequest,
+    CompletionRequest,
+    ErrorResponse,
+)
+from ray.llm._internal.serve.core.server.llm_server import LLMServer
+from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
+
+from serve.adapters import AdapterStore, split_model_id
+from serve.config import ServeConfig
+from serve.engine_process import EngineContext
+
+__all__ = [
+    "ChatCompletionRequest",
+    "CompletionRequest",
+    "ErrorResponse",
+    "LocalAdapterLoader",
+    "build_llm_config",
+    "start_server",
+]
+
+logger = logging.getLogger(__name__)
+
+
+class LocalAdapterLoader:
+    """Stands in for Ray's `LoraModelLoader`: finds an adapter in a folder instead of a bucket.
+
+    Parameters
+    ----------
+    store : AdapterStore
+        Where adapters may lie.
+    download_timeout_s, max_tries
+        Given by Ray; nothing is downloaded here.
+    """
+
+    def __init__(
+        self, *, store: AdapterStore, download_timeout_s: float | None = None, max_tries: int = 1
+    ) -> None:
+        self.store = store
+        self._loaded: dict[str, DiskMultiplexConfig] = {}
+
+    async def load_model_from_config(
+        self, lora_model_id: str, llm_config: LLMConfig
+    ) -> DiskMultiplexConfig:
+        """Folder of the adapter in the model id; the same answer for a name that was loaded."""
+        if lora_model_id not in self._loaded:
+            name = split_model_id(lora_model_id, llm_config.model_id)
+            if name is None:
+                raise ValueError(f"{lora_model_id!r} names the base model, not an adapter")
+            adapter = await asyncio.to_thread(self.store.get, name)
+            self._loaded[lora_model_id] = DiskMultiplexConfig(
+                model_id=lora_model_id,
+                max_total_tokens=None,
+                local_path=str(adapter.path),
+                lora_assigned_int_id=global_id_manager.next(),
+            )
+        return self._loaded[lora_model_id]
+
+
+class NoDownload(CallbackBase):
+    """Skips the step that copies a model from the hub or a bucket to the node."""
+
+    async def on_before_node_init(self) -> None:
+        self.ctx.run_init_node = False
+
+
+class LocalEngine(VLLMEngine):
+    """Ray's vLLM engine, with one process less on a CPU."""
+
+    def _prepare_engine_config(self, callback_ctx: Any) -> tuple[Any, Any, Any]:
+        engine_args, frontend_args, config = super()._prepare_engine_config(callback_ctx)
+        if config.device_config.device_type == "cpu":
+            # Ray asks for the multi-process executor on CPUs: engine core and worker in two
+            # processes, so that threads can be bound per worker. With one worker that costs a
+            # second import of vLLM and a second busy process on a small machine.
+            config.parallel_config.distributed_executor_backend = "uni"
+        return engine_args, frontend_args, config
+
+
+async def start_server(config: ServeConfig, device: str) -> LLMServer:
+    """Ray's LLM server with adapters from local folders, its engine started.
+
+    Parameters
+    ----------
+    config : ServeConfig
+    device : {"cpu", "gpu"}
+    """
+    context = EngineContext("forkserver" if device == "cpu" else "spawn")
+    vllm_engine_utils.get_mp_context = lambda: context
+    server = LLMServer.sync_init(
+        build_llm_config(config, device),
+        engine_cls=LocalEngine,
+        model_downloader=partial(LocalAdapterLoader, store=AdapterStore(config.adapter_roots)),
+    )
+    await server.start()
+    return server
+
+
+def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
+    """Ray's configuration of the engine.
+
+    Parameters
+    ----------
+    config : ServeConfig
+    device : {"cpu", "gpu"}
+
+    Returns
+    -------
+    LLMConfig
+    """
+    engine, lora = config.engine, config.lora
+    engine_kwargs: dict[str, Any] = {
+        "dtype": engine.dtype,
+        "enforce_eager": engine.enforce_eager,
+        "enable_prefix_caching": engine.enable_prefix_caching,
+        "max_num_seqs": engine.max_num_seqs,
+        "tensor_parallel_size": engine.tensor_parallel_size,
+        "enable_lora": True,
+        "max_loras": lora.max_loras,
+        "max_cpu_loras": lora.max_cpu_loras,
+        "max_lora_rank": lora.max_lora_rank,
+        "trust_remote_code": False,
+        "disable_log_stats": True,
+    }
+    if engine.max_model_len is not None:
+        engine_kwargs["max_model_len"] = engine.max_model_len
+    if device == "cpu":
+        engine_kwargs["kv_cache_memory_bytes"] = int(engine.kv_cache_gib * 2**30)
+    else:
+        engine_kwargs["gpu_memory_utilization"] = engine.gpu_memory_utilization
+    source = config.base_model
+    return LLMConfig(
+        model_loading_config={
+            "model_id": config.base_id,
+            "model_source": str(Path(source).expanduser()) if config.base_is_local else source,
+        },
+        accelerator_config={"kind": device},
+        engine_kwargs=engine_kwargs,
+        lora_config={"max_num_adapters_per_replica": lora.max_cpu_loras},
+        log_engine_metrics=False,
+        # A name on the hub is downloaded by vLLM itself; a folder needs no step at all.
+        callback_config={"callback_class": NoDownload},
+    )

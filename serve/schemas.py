@@ -1,0 +1,118 @@
+"""What the HTTP API takes and gives: request bodies with bounds, unknown keys refused.
+
+Only these fields reach the engine. What vLLM also understands (a regex or grammar to decode
+under, a chat template, a path, plugin arguments) is refused with 422, since a client must not
+hand the engine code, patterns or paths.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Prompt = Annotated[str, Field(min_length=1, max_length=400_000)]
+Stop = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Sampling(_Body):
+    """Settings that completions and chat completions share; names and meanings are OpenAI's."""
+
+    model: str = Field(min_length=1, max_length=300)
+    n: int = Field(default=1, ge=1, le=1024)
+    max_tokens: int = Field(default=256, ge=1, le=65_536)
+    min_tokens: int = Field(default=0, ge=0, le=65_536)
+    temperature: float = Field(default=1.0, ge=0.0, le=10.0)
+    top_p: float = Field(default=1.0, gt=0.0, le=1.0)
+    top_k: int = Field(default=0, ge=-1, le=1_000_000)
+    seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
+    stop: Stop | Annotated[list[Stop], Field(max_length=8)] | None = None
+    presence_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    frequency_penalty: float = Field(default=0.0, ge=-2.0, le=2.0)
+    ignore_eos: bool = False
+    skip_special_tokens: bool = True
+    return_token_ids: bool | None = None
+    stream: bool = False
+    user: str | None = Field(default=None, max_length=200)
+
+
+class CompletionBody(Sampling):
+    """Body of POST /v1/completions."""
+
+    prompt: Prompt | Annotated[list[Prompt], Field(min_length=1)]
+    logprobs: int | None = Field(default=None, ge=0, le=5)
+    add_special_tokens: bool = True
+
+    @property
+    def prompts(self) -> list[str]:
+        return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+
+class Message(_Body):
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(max_length=400_000)
+
+
+class ChatBody(Sampling):
+    """Body of POST /v1/chat/completions."""
+
+    messages: list[Message] = Field(min_length=1, max_length=256)
+
+
+class PredictBody(_Body):
+    """Body of POST /v1/predict: configurations as `Configuration.to_dict()` writes them."""
+
+    configurations: list[dict[str, Any]] = Field(min_length=1)
+
+    @field_validator("configurations")
+    @classmethod
+    def _flat(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for index, item in enumerate(value):
+            missing = {"host", "supercell", "defects"} - item.keys()
+            if missing:
+                raise ValueError(f"configuration {index} lacks {', '.join(sorted(missing))}")
+        return value
+
+
+class Prediction(BaseModel):
+    """One configuration's predicted properties, in the units of `defects.properties`."""
+
+    mean: dict[str, float]
+    std: dict[str, float]
+
+
+class PredictReply(BaseModel):
+    """Answer of POST /v1/predict; `version` is the surrogate's content hash."""
+
+    version: str
+    properties: list[str]
+    predictions: list[Prediction]
+
+
+class ModelCard(BaseModel):
+    """One entry of GET /v1/models."""
+
+    id: str
+    object: Literal["model"] = "model"
+    owned_by: str = "design-loop"
+    root: str
+    parent: str | None = None
+    manifest: dict[str, Any] | None = None
+
+
+class ModelList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[ModelCard]
+
+
+class Health(BaseModel):
+    """Answer of GET /healthz; each part is "ok", "absent" or says what is wrong."""
+
+    status: Literal["ok", "degraded"]
+    llm: str
+    surrogate: str
+    surrogate_version: str | None = None
