@@ -1,0 +1,287 @@
+"""The ledger's tables.
+
+Rows are named by what they are (campaign, round, candidate key), not by running numbers: a driver
+that resumes finds every row again from what it knows. Times are UTC. Lengths of time are seconds.
+
+The revision is kept where Alembic would keep it (its `version_table`), so migrations can start from
+this metadata as their first revision.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+REVISION = "0001"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A point in time. SQLite forgets the zone, so it is written as UTC and read back as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone: its meaning would depend on the machine."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time of the ledger needs a zone: {value!r}")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Return the time in UTC, whichever database kept it."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _campaign(**options: bool) -> Column[str]:
+    return Column("campaign", String(80), ForeignKey("campaigns.id"), nullable=False, **options)
+
+
+def _round_reference() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["campaign", "round"], ["rounds.campaign", "rounds.number"])
+
+
+def _candidate_reference() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["campaign", "candidate"], ["candidates.campaign", "candidates.key"]
+    )
+
+
+ledger_version = Table(
+    "ledger_version", metadata, Column("version_num", String(32), primary_key=True)
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", String(80), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("config", JSON, nullable=False),
+    Column("config_hash", String(64), nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("workdir", Text, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("updated", UtcDateTime, nullable=False),
+    Column("error", Text),
+)
+
+rounds = Table(
+    "rounds",
+    metadata,
+    _campaign(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), nullable=False),
+    Column("adapter", String(128)),
+    Column("surrogate", String(128)),
+    Column("started", UtcDateTime, nullable=False),
+    Column("finished", UtcDateTime),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    _campaign(primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(32), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("started", UtcDateTime),
+    Column("finished", UtcDateTime),
+    Column("seconds", Float),
+    Column("info", JSON, nullable=False),
+    Column("error", Text),
+    _round_reference(),
+)
+
+candidates = Table(
+    "candidates",
+    metadata,
+    _campaign(primary_key=True),
+    Column("key", String(64), primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("configuration", JSON, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("asked", JSON, nullable=False),
+    _round_reference(),
+    Index(None, "campaign", "round"),
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    _campaign(primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("index", Integer, primary_key=True, autoincrement=False),
+    Column("asked", JSON, nullable=False),
+    Column("prompt", Text),
+    Column("text", Text, nullable=False),
+    Column("finish_reason", String(32), nullable=False),
+    Column("adapter", String(128), nullable=False),
+    # The outcome of the check; written once.
+    Column("checked", Boolean, nullable=False, default=False),
+    Column("drop_reason", String(32)),
+    Column("drop_detail", Text),
+    Column("candidate", String(64)),
+    _round_reference(),
+    _candidate_reference(),
+)
+
+surrogates = Table(
+    "surrogates",
+    metadata,
+    _campaign(primary_key=True),
+    Column("version", String(128), primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    _round_reference(),
+)
+
+adapters = Table(
+    "adapters",
+    metadata,
+    _campaign(primary_key=True),
+    Column("name", String(128), primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("manifest", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    _round_reference(),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    _campaign(primary_key=True),
+    Column("candidate", String(64), primary_key=True),
+    Column("surrogate", String(128), primary_key=True),
+    Column("round", Integer, nullable=False),
+    # property -> value; one row per candidate, so that the error is said once.
+    Column("mean", JSON, nullable=False),
+    Column("std", JSON, nullable=False),
+    Column("surrogate_error", Float, nullable=False),
+    _round_reference(),
+    _candidate_reference(),
+    ForeignKeyConstraint(["campaign", "surrogate"], ["surrogates.campaign", "surrogates.version"]),
+    Index(None, "campaign", "round"),
+)
+
+oracle_calls = Table(
+    "oracle_calls",
+    metadata,
+    # Content: structure, calculator, settings, version. Shared by all campaigns of this ledger.
+    Column("key", String(128), primary_key=True),
+    Column("oracle", JSON, nullable=False),
+    Column("configuration", JSON, nullable=False),
+    Column("created", UtcDateTime, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("error", Text),
+    Column("result", JSON(none_as_null=True)),
+    Column("seconds", Float),
+    Column("finished", UtcDateTime),
+)
+
+selections = Table(
+    "selections",
+    metadata,
+    _campaign(primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("candidate", String(64), primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("oracle_key", String(128), ForeignKey("oracle_calls.key")),
+    _round_reference(),
+    _candidate_reference(),
+    UniqueConstraint("campaign", "round", "rank"),
+)
+
+oracle_failures = Table(
+    "oracle_failures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _campaign(),
+    Column("round", Integer, nullable=False),
+    Column("candidate", String(64), nullable=False),
+    Column("oracle_key", String(128), ForeignKey("oracle_calls.key"), nullable=False),
+    Column("error", Text, nullable=False),
+    # A final failure ends the tries of this round; the key itself may be tried again later.
+    Column("final", Boolean, nullable=False),
+    Column("seconds", Float),
+    Column("time", UtcDateTime, nullable=False),
+    _round_reference(),
+    _candidate_reference(),
+    Index(None, "campaign", "round", "candidate"),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    _campaign(primary_key=True),
+    Column("candidate", String(64), primary_key=True),
+    Column("source", String(16), primary_key=True),
+    Column("round", Integer, nullable=False),
+    Column("properties", JSON, nullable=False),
+    Column("oracle_key", String(128), ForeignKey("oracle_calls.key")),
+    Column("seconds", Float),
+    Column("time", UtcDateTime, nullable=False),
+    _round_reference(),
+    _candidate_reference(),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _campaign(),
+    Column("round", Integer),
+    Column("time", UtcDateTime, nullable=False),
+    Column("level", String(8), nullable=False),
+    Column("message", Text, nullable=False),
+    Index(None, "campaign", "id"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    _campaign(primary_key=True),
+    Column("token", String(64), nullable=False),
+    Column("owner", JSON, nullable=False),
+    Column("acquired", UtcDateTime, nullable=False),
+    Column("expires", UtcDateTime, nullable=False),
+)
