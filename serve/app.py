@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[str], None]
+LOGGING = {"log_level": "INFO", "enable_access_log": False}
+"""Of Serve's files in the log folder; nothing of it reaches the console."""
 POLL_S = 0.25
 TELL_EVERY_S = 5.0
 
@@ -71,7 +73,7 @@ class ServeHandle:
 
         path = check_surrogate(folder)
         with quiet():
-            _submit([RunTarget(surrogate_app(self.config, path), SURROGATE_APP, None)])
+            _submit([RunTarget(surrogate_app(self.config, path), SURROGATE_APP, None, LOGGING)])
         deadline = time.monotonic() + timeout_s
         handle = ray_serve.get_app_handle(SURROGATE_APP)
         while True:
@@ -94,11 +96,17 @@ class ServeHandle:
         import ray
         from ray import serve as ray_serve
 
+        if not ray.is_initialized():
+            return
         with quiet():
-            if ray.is_initialized():
+            if self._owns_ray:
+                # Everything of this Ray is ours: ending it ends Serve, in a second instead of six.
+                ray.shutdown()
+            else:
+                for name in (API_APP, SURROGATE_APP, LLM_APP):
+                    if name in ray_serve.status().applications:
+                        ray_serve.delete(name)
                 ray_serve.shutdown()
-                if self._owns_ray:
-                    ray.shutdown()
 
     def __enter__(self) -> ServeHandle:
         return self
@@ -132,11 +140,11 @@ def deploy(config: ServeConfig, progress: Progress | None = None) -> ServeHandle
     port = choose_port(config.host, config.port)
     device = resolve_device(config)
 
+    tell("starting Ray")
+    owns_ray = ensure_ray(config.ray_cpus, config.log_dir)
     from ray import serve as ray_serve
     from ray.serve import RunTarget
 
-    tell("starting Ray")
-    owns_ray = ensure_ray(config)
     handle = ServeHandle(config, f"http://{_bracketed(config.host)}:{port}", device, owns_ray)
     try:
         with quiet():
@@ -148,15 +156,15 @@ def deploy(config: ServeConfig, progress: Progress | None = None) -> ServeHandle
                     "port": port,
                     "request_timeout_s": config.limits.request_timeout_s,
                 },
-                logging_config={"log_level": "WARNING", "enable_access_log": False},
+                logging_config=LOGGING,
             )
             targets = [
-                RunTarget(surrogate_app(config, surrogate), SURROGATE_APP, None),
-                RunTarget(api_app(config), API_APP, "/"),
+                RunTarget(surrogate_app(config, surrogate), SURROGATE_APP, None, LOGGING),
+                RunTarget(api_app(config), API_APP, "/", LOGGING),
             ]
             if config.base_model is not None:
                 # First, since it takes longest.
-                targets.insert(0, RunTarget(llm_app(config, device), LLM_APP, None))
+                targets.insert(0, RunTarget(llm_app(config, device), LLM_APP, None, LOGGING))
             _submit(targets)
         _wait_until_running([target.name for target in targets], config.start_timeout_s, tell)
         _wait_until_healthy(handle, tell)

@@ -120,8 +120,7 @@ class ServeClient:
         model : str
             "base" or "base:adapter-name".
         seed : int, optional
-            Makes the samples repeatable: request k gets ``seed + k * n``-spaced seeds, so equal
-            prompts in different requests differ. `prompts_per_request` must then be the same too.
+            Makes the samples repeatable: sample i of prompt k is drawn with ``seed + k * n + i``.
         logprobs : bool
             Also ask for the sum of log-probabilities.
         prompts_per_request : int

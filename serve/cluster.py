@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from defects.errors import ModelError
-from serve.config import ServeConfig
 
 logger = logging.getLogger(__name__)
 
@@ -35,40 +34,54 @@ def gpu_is_visible() -> bool:
     return torch.cuda.is_available()
 
 
-def ensure_ray(config: ServeConfig) -> bool:
-    """Start Ray if none runs in this process or is named by RAY_ADDRESS.
+def ensure_ray(num_cpus: int | None = None, log_dir: Path | None = None) -> bool:
+    """Start Ray on this machine, on loopback only, unless one runs in this process already.
 
-    Call it from the main thread: Ray's processes end with the thread that started them.
+    With RAY_ADDRESS set, that cluster is joined instead. Call it from the main thread: Ray's
+    processes end with the thread that started them (they also end when this process is killed).
+
+    Parameters
+    ----------
+    num_cpus : int, optional
+        Logical CPUs; by default the larger of 8 and the cores.
+    log_dir : Path, optional
+        Folder that gets a link to Ray's logs.
 
     Returns
     -------
     bool
-        Whether a Ray was started here, so that `ServeHandle.shutdown` ends it.
+        Whether Ray was started or joined here, so that it is for the caller to end.
     """
-    # Before the import: Ray reads both once.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray's 15 starves the engine as soon as anything else runs; 5 still lets Ray itself go first.
+    os.environ.setdefault("RAY_worker_niceness", "5")
+    # The address other processes are told is then 127.0.0.1, and Ray's servers, which run what
+    # they are sent, listen there only; by default they listen on every interface.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
+    from ray._private import ray_constants
 
     if ray.is_initialized():
         return False
     with quiet():
         if os.environ.get("RAY_ADDRESS"):
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
-            return True
-        ray.init(
-            address="local",
-            num_cpus=config.ray_cpus or max(MIN_LOGICAL_CPUS, available_cores()),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            configure_logging=True,
-            _node_ip_address="127.0.0.1",
-            # One idle Python worker per logical CPU would be started at once, on two real cores.
-            _system_config={"enable_worker_prestart": False, "prestart_worker_first_driver": False},
-        )
-    if config.log_dir is not None:
-        link_logs(config.log_dir)
+        else:
+            ray_constants.ENABLE_RAY_CLUSTER = False  # where Ray was imported before
+            ray.init(
+                address="local",
+                num_cpus=num_cpus or max(MIN_LOGICAL_CPUS, available_cores()),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                # Else one idle Python worker per logical CPU starts at once, on two real cores.
+                _system_config={
+                    "enable_worker_prestart": False,
+                    "prestart_worker_first_driver": False,
+                },
+            )
+    if log_dir is not None:
+        link_logs(log_dir)
     return True
 
 

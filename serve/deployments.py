@@ -133,6 +133,9 @@ def engine_environment(config: ServeConfig, device: str) -> dict[str, str]:
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
             "OMP_NUM_THREADS": str(_threads(config)),
         }
+        if config.engine.enforce_eager:
+            # vLLM's CPU sampler is compiled at the first sampled request otherwise (4-20 s, C++).
+            env["TORCH_COMPILE_DISABLE"] = "1"
     return env
 
 

@@ -9,3 +9,5 @@ import vllm.v1.engine.core
 import vllm.v1.executor.uniproc_executor
 import vllm.v1.worker.cpu_model_runner
 import vllm.v1.worker.cpu_worker
+
+import serve.cpu_lora

@@ -8,7 +8,7 @@ vLLM runs its engine core in a process of its own. Two things about it are ours:
 - **The end.** A replica that is killed with SIGKILL cannot stop its engine core, which would stay
   behind with its memory. A thread in the engine core ends it when its parent is gone.
 
-Nothing here imports vLLM or torch, except in the fork server (see `serve.engine_imports`).
+Nothing here imports vLLM or torch, except in those processes (see `serve.engine_imports`).
 """
 
 from __future__ import annotations
@@ -41,18 +41,21 @@ class EngineContext:
     Parameters
     ----------
     method : {"forkserver", "spawn"}
-        "forkserver" after `begin_imports`; "spawn" where the process is to touch CUDA.
+        "forkserver" on a CPU, after `begin_imports`; "spawn" where the process is to touch CUDA.
     """
 
     def __init__(self, method: str) -> None:
         self._context: Any = multiprocessing.get_context(method)
+        self._on_cpu = method == "forkserver"
 
     def Process(  # noqa: N802 - the name of multiprocessing's own factory
         self, *, target: Callable[..., Any], name: str, kwargs: Mapping[str, Any]
     ) -> multiprocessing.process.BaseProcess:
         """A process that runs `target(**kwargs)` with our environment and ends with us."""
         return self._context.Process(
-            target=run_engine_core, name=name, args=(dict(os.environ), target, dict(kwargs))
+            target=run_engine_core,
+            name=name,
+            args=(dict(os.environ), self._on_cpu, target, dict(kwargs)),
         )
 
     def __getattr__(self, name: str) -> Any:
@@ -60,12 +63,19 @@ class EngineContext:
 
 
 def run_engine_core(
-    environ: Mapping[str, str], target: Callable[..., Any], kwargs: Mapping[str, Any]
+    environ: Mapping[str, str],
+    on_cpu: bool,
+    target: Callable[..., Any],
+    kwargs: Mapping[str, Any],
 ) -> None:
     """Body of the engine core's process."""
     # A fork server keeps the environment it was started with; vLLM has set more since.
     os.environ.update(environ)
     exit_with_parent()
+    if on_cpu:
+        from serve import cpu_lora
+
+        cpu_lora.install()
     target(**kwargs)
 
 

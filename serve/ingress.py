@@ -19,6 +19,7 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 
 from serve.api import build_api
 from serve.config import ServeConfig
+from serve.loopback import keep_replica_on_loopback
 from serve.names import DEPLOYMENT, LLM_APP, SURROGATE_APP
 from serve.replies import Reply, error_reply
 from serve.schemas import Health
@@ -117,6 +118,7 @@ class Ingress:
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
+        keep_replica_on_loopback()
         self.config = ServeConfig.model_validate(config)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -17,7 +18,9 @@ from defects.errors import ModelError
 from serve.adapters import AdapterNameError, AdapterNotFoundError
 from serve.config import ServeConfig
 from serve.engine_process import begin_imports
+from serve.loopback import keep_replica_on_loopback
 from serve.replies import Reply, error_reply
+from serve.seeds import join_answers, split_by_prompt
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +36,7 @@ class LLMDeployment:
     """
 
     async def __init__(self, config: dict[str, Any], device: str) -> None:
+        keep_replica_on_loopback()
         self.config = ServeConfig.model_validate(config)
         if device == "cpu":
             begin_imports()
@@ -49,12 +53,16 @@ class LLMDeployment:
             A checked OpenAI request. The ingress routes it with the model id as Serve's multiplexed
             model id when it names an adapter.
         """
-        try:
-            async for item in await self._start(kind, body):
-                return self._reply(item)
-        except (AdapterNameError, AdapterNotFoundError, ValueError) as error:
-            return self._refusal(error)
-        return error_reply("the engine gave no answer", "internal_error", 500)
+        bodies = split_by_prompt(body)
+        if len(bodies) > 1:
+            # Each needs an id of its own: vLLM would take them for one request.
+            bodies = [{**part, "request_id": uuid.uuid4().hex} for part in bodies]
+        replies = await asyncio.gather(*(self._answer(kind, part) for part in bodies))
+        refused = next((reply for reply in replies if reply["status"] != 200), None)
+        if refused is not None:
+            return refused
+        joined = join_answers([reply["body"] for reply in replies], body.get("n", 1))
+        return {"status": 200, "body": joined}
 
     async def stream(
         self, kind: Literal["completions", "chat"], body: dict[str, Any]
@@ -75,6 +83,14 @@ class LLMDeployment:
     async def ready(self) -> bool:
         """Answers once the engine is up."""
         return True
+
+    async def _answer(self, kind: str, body: dict[str, Any]) -> Reply:
+        try:
+            async for item in await self._start(kind, body):
+                return self._reply(item)
+        except (AdapterNameError, AdapterNotFoundError, ValueError) as error:
+            return self._refusal(error)
+        return error_reply("the engine gave no answer", "internal_error", 500)
 
     async def _start(self, kind: str, body: dict[str, Any]) -> AsyncIterator[Any]:
         if kind == "chat":

@@ -7,8 +7,10 @@ is relied on here, and checked by `tests/serve/test_ray_llm_contract.py`:
   multiplexed model id makes `model_downloader(download_timeout_s=, max_tries=)
   .load_model_from_config(lora_model_id=, llm_config=)` and gives its result to the engine once;
 - `DiskMultiplexConfig(model_id, max_total_tokens, local_path, lora_assigned_int_id)`;
-- `VLLMEngine._prepare_engine_config`, whose configuration decides the executor;
+- `VLLMEngine._prepare_engine_config`, whose configuration decides the executor, and
+  `resolve_lora`, which loads an adapter that is not loaded yet;
 - a callback class whose `ctx.run_init_node` skips the download step;
+- `llm_server.push_telemetry_report_for_all_models`, called once the engine is up;
 - vLLM starts its engine core with `vllm.v1.engine.utils.get_mp_context().Process(...)`.
 
 Importing this module imports vLLM (about 20 s on two cores): only the engine's replica does.
@@ -22,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ray.llm._internal.serve.core.server.llm_server as ray_llm_server
 import vllm.v1.engine.utils as vllm_engine_utils
 from ray.llm._internal.common.callbacks.base import CallbackBase
 from ray.llm._internal.common.models import global_id_manager
@@ -93,7 +96,17 @@ class NoDownload(CallbackBase):
 
 
 class LocalEngine(VLLMEngine):
-    """Ray's vLLM engine, with one process less on a CPU."""
+    """Ray's vLLM engine, with one process less on a CPU and adapters loaded one at a time."""
+
+    def __init__(self, llm_config: LLMConfig) -> None:
+        super().__init__(llm_config)
+        self._lora_lock = asyncio.Lock()
+
+    async def resolve_lora(self, disk_lora_model: DiskMultiplexConfig) -> None:
+        # Ray checks and loads without a lock: of the first requests for an adapter that come
+        # together, all but one would be refused since it "has already been loaded".
+        async with self._lora_lock:
+            await super().resolve_lora(disk_lora_model)
 
     def _prepare_engine_config(self, callback_ctx: Any) -> tuple[Any, Any, Any]:
         engine_args, frontend_args, config = super()._prepare_engine_config(callback_ctx)
@@ -115,6 +128,8 @@ async def start_server(config: ServeConfig, device: str) -> LLMServer:
     """
     context = EngineContext("forkserver" if device == "cpu" else "spawn")
     vllm_engine_utils.get_mp_context = lambda: context
+    # It starts an actor that imports vLLM once more, to count users.
+    ray_llm_server.push_telemetry_report_for_all_models = lambda all_models: None
     server = LLMServer.sync_init(
         build_llm_config(config, device),
         engine_cls=LocalEngine,

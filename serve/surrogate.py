@@ -19,6 +19,7 @@ from ray import serve as ray_serve
 from defects.configuration import Configuration
 from defects.errors import DesignLoopError
 from serve.hosts import HostTable
+from serve.loopback import keep_replica_on_loopback
 from serve.replies import Reply, error_reply
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class SurrogateDeployment:
     def __init__(
         self, host_files: list[str], load: Callable[[str], Surrogate] = load_surrogate
     ) -> None:
+        keep_replica_on_loopback()
         self._hosts = HostTable(Path(file) for file in host_files)
         self._load = load
         self._surrogate: Surrogate | None = None
