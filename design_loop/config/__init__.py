@@ -1,0 +1,40 @@
+"""Campaign files: a typed schema, and a loader that says on which line something is wrong."""
+
+from design_loop.config.campaign import CampaignConfig
+from design_loop.config.loading import (
+    load_campaign,
+    load_preset,
+    parse_campaign,
+    preset_names,
+    preset_path,
+)
+from design_loop.config.problems import CampaignFileError, Problem
+from design_loop.config.sections import (
+    AdapterConfig,
+    GenerationConfig,
+    HostConfig,
+    LearnConfig,
+    OracleConfig,
+    ResourcesConfig,
+    SelectionConfig,
+    SurrogateConfig,
+)
+
+__all__ = [
+    "AdapterConfig",
+    "CampaignConfig",
+    "CampaignFileError",
+    "GenerationConfig",
+    "HostConfig",
+    "LearnConfig",
+    "OracleConfig",
+    "Problem",
+    "ResourcesConfig",
+    "SelectionConfig",
+    "SurrogateConfig",
+    "load_campaign",
+    "load_preset",
+    "parse_campaign",
+    "preset_names",
+    "preset_path",
+]

@@ -1,0 +1,144 @@
+"""Contradictions within a campaign file, found without looking at anything else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from design_loop.config.problems import Problem
+
+Sections = Mapping[str, Any]
+
+
+def contradictions(sections: Sections) -> list[Problem]:
+    """Find what cannot be meant together.
+
+    Parameters
+    ----------
+    sections
+        Field -> validated value. Fields that did not validate may be missing: the checks that need
+        them are left out, so that all other problems of a file still come together.
+    """
+    found: list[Problem] = []
+    for check in (_targets, _levels, _surrogate, _generation, _budget, _oracle, _resources):
+        found.extend(check(sections))
+    return found
+
+
+def _targets(sections: Sections) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for position, target in enumerate(sections.get("targets", ())):
+        loc = ("targets", position)
+        if target.property in seen:
+            yield Problem(
+                (*loc, "property"),
+                f"{target.property} already has target {seen[target.property]}; "
+                "write one target, a range if need be",
+            )
+        seen.setdefault(target.property, position)
+        if target.property == "homo_lumo_gap" and target.bounds()[1] < 0:
+            key = "value" if target.value is not None else "max"
+            yield Problem((*loc, key), "a gap is never negative; write 0 or more")
+
+
+def _levels(sections: Sections) -> Iterator[Problem]:
+    """Gap = LUMO - HOMO: ranges of the three that no crystal can meet."""
+    bounds = {t.property: t.bounds() for t in sections.get("targets", ())}
+    if "homo" not in bounds or "lumo" not in bounds:
+        return
+    (homo_low, homo_high), (lumo_low, lumo_high) = bounds["homo"], bounds["lumo"]
+    low, high = max(lumo_low - homo_high, 0.0), lumo_high - homo_low
+    if high < 0:
+        yield Problem(("targets",), "lumo would lie below homo everywhere in these ranges")
+    gap_low, gap_high = bounds.get("homo_lumo_gap", (-math.inf, math.inf))
+    if gap_high < low or (high >= 0 and gap_low > high):
+        yield Problem(
+            ("targets",), f"homo and lumo give a gap of {low:g} to {high:g} eV, not the one wanted"
+        )
+
+
+def _surrogate(sections: Sections) -> Iterator[Problem]:
+    surrogate, targets = sections.get("surrogate"), sections.get("targets")
+    if surrogate is None or targets is None:
+        return
+    wanted = [target.property for target in targets]
+    if surrogate.properties is not None:
+        for name in wanted:
+            if name not in surrogate.properties:
+                yield Problem(
+                    ("surrogate", "properties"), f"add {name}, a target that has to be predicted"
+                )
+    predicted = surrogate.properties or wanted
+    selection = sections.get("selection")
+    for name in selection.max_std if selection else ():
+        if name not in predicted:
+            yield Problem(
+                ("selection", "max_std", name),
+                f"is not predicted; the surrogate predicts {', '.join(predicted)}",
+            )
+
+
+def _generation(sections: Sections) -> Iterator[Problem]:
+    generation = sections.get("generation")
+    if generation is None:
+        return
+    if generation.per_prompt > generation.samples:
+        yield Problem(
+            ("generation", "per_prompt"),
+            f"{generation.per_prompt} is more than samples; write {generation.samples} or less",
+        )
+    if generation.temperature == 0 and generation.per_prompt > 1:
+        yield Problem(
+            ("generation", "temperature"),
+            "0 makes all samples of a prompt equal; write 1.0, or per_prompt: 1",
+        )
+
+
+def _budget(sections: Sections) -> Iterator[Problem]:
+    generation, selection = sections.get("generation"), sections.get("selection")
+    if generation is None or selection is None:
+        return
+    kept = math.floor(selection.quantile * generation.samples)
+    if selection.budget > kept:
+        enough = math.ceil(selection.budget / selection.quantile)
+        yield Problem(
+            ("selection", "budget"),
+            f"{selection.budget} is more than the {kept} that quantile {selection.quantile:g} "
+            f"leaves of {generation.samples} samples; write {max(kept, 1)} or less, "
+            f"or generation.samples: {enough}",
+        )
+
+
+def _oracle(sections: Sections) -> Iterator[Problem]:
+    oracle, learn = sections.get("oracle"), sections.get("learn")
+    if oracle is None:
+        return
+    if oracle.kind == "none" and learn is not None and not learn.use_unverified:
+        yield Problem(
+            ("oracle", "kind"),
+            "without an oracle nothing is verified and nothing learnt; write xtb, or "
+            "learn.use_unverified: true to feed the surrogate's values back",
+        )
+    if oracle.kind == "none" and oracle.settings:
+        yield Problem(("oracle", "settings"), "kind none has no settings; remove them")
+    needed = {"table": "dataset", "ase": "calculator"}.get(oracle.kind)
+    if needed and needed not in oracle.settings:
+        yield Problem(("oracle", "settings"), f"kind {oracle.kind} needs {needed}: ...")
+
+
+def _resources(sections: Sections) -> Iterator[Problem]:
+    resources, oracle = sections.get("resources"), sections.get("oracle")
+    if resources is None:
+        return
+    if resources.ray_address is not None and resources.cpus is not None:
+        yield Problem(
+            ("resources", "cpus"), "a cluster that is joined has its own CPUs; remove one of both"
+        )
+    if resources.cpus is not None:
+        asked = {("resources", "train_cpus"): resources.train_cpus * resources.train_workers}
+        if oracle is not None:
+            asked["oracle", "cpus_per_call"] = oracle.cpus_per_call
+        for loc, cpus in asked.items():
+            if cpus > resources.cpus:
+                yield Problem(loc, f"asks for {cpus:g} CPUs, resources.cpus is {resources.cpus}")

@@ -1,0 +1,261 @@
+"""What a campaign file asks of the world: hosts, datasets, models, and targets within reach."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from defects.errors import DatasetError, HostError, RuleError
+from defects.hosts import Host, builtin_hosts, get_host
+from defects.properties import PROPERTIES, VACANCY
+from defects.rules import parse_defect
+from design_loop.config.dataset_facts import DatasetFacts, dataset_facts
+from design_loop.config.explain import explain
+from design_loop.config.problems import Problem, did_you_mean
+
+Sections = Mapping[str, Any]
+
+#: Where a name is a folder and not something to look up.
+_PATH = re.compile(r"^(/|\.{1,2}(/|$)|~)")
+_HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+
+#: What GFN1-xTB labels; Γ-point calculations of an insulator have no meaningful Fermi level.
+_XTB_GIVES = frozenset(PROPERTIES) - {"fermi_level"}
+
+#: Settings of `serve.config` that the driver fills in.
+_DRIVERS = ("base_model", "base_id", "adapter_roots", "surrogate", "host_files", "log_dir")
+
+
+def is_path(name: str) -> bool:
+    """Whether a name is written like a path."""
+    return bool(_PATH.match(name))
+
+
+def infeasible(sections: Sections) -> list[Problem]:
+    """Find what cannot work out there, and warn of what hardly will.
+
+    Parameters
+    ----------
+    sections
+        Field -> validated value, paths absolute; what is missing is not looked at.
+    """
+    host, problems = _host(sections)
+    facts, found = _dataset(sections, host)
+    problems += found
+    if host is not None and "rules" in sections:
+        problems += _rules(sections["rules"], host)
+    if facts is not None:
+        problems += _labels(sections, facts)
+        problems += _potentials(sections, facts)
+        problems += _method(sections)
+    problems += _oracle(sections)
+    problems += _base_model(sections)
+    problems += _serving(sections)
+    return problems
+
+
+def _host(sections: Sections) -> tuple[Host | None, list[Problem]]:
+    if "host" not in sections:
+        return None, []
+    wanted = sections["host"]
+    try:
+        return get_host(wanted.name, wanted.supercell), []
+    except HostError as error:
+        hint = ""
+        if not wanted.name.lower().endswith(".cif"):
+            hint = did_you_mean(wanted.name, builtin_hosts())
+        return None, [Problem(("host", "name"), f"{error}{hint if 'did' in hint else ''}")]
+
+
+def _rules(rules: Any, host: Host) -> Iterator[Problem]:
+    from ase.data import atomic_numbers
+
+    for position, name in enumerate(rules.defects):
+        now, was = parse_defect(name)
+        loc = ("rules", "defects", position)
+        if was not in host.species:
+            here = sorted(set(host.species))
+            prefix = "V" if now == VACANCY else now
+            instead = " or ".join(f"{prefix}_{element}" for element in here if element != now)
+            yield Problem(
+                loc, f"{name}: {host.name} has no {was}, only {', '.join(here)}; write {instead}"
+            )
+        if now != VACANCY and now not in atomic_numbers:
+            yield Problem(loc, f"{name}: there is no element {now}")
+    try:
+        sites = len(rules.options(host))
+    except RuleError as error:
+        yield Problem(("rules",), str(error))
+        return
+    if 0 < sites < rules.min_defects:
+        yield Problem(
+            ("rules", "min_defects"),
+            f"{rules.min_defects}, but only {sites} sites of {host.key} may change",
+        )
+
+
+def _dataset(sections: Sections, host: Host | None) -> tuple[DatasetFacts | None, list[Problem]]:
+    if "dataset" not in sections:
+        return None, []
+    name = sections["dataset"]
+    try:
+        facts = dataset_facts(name)
+    except DatasetError as error:
+        return None, [Problem(("dataset",), str(error))]
+    if host is None or any(_same_host(host, base, cell) for base, cell in facts.hosts):
+        return facts, []
+    held = ", ".join(f"{base} {'x'.join(map(str, cell))}" for base, cell in sorted(facts.hosts))
+    return facts, [
+        Problem(
+            ("dataset",),
+            f"holds {held or 'no structures'}, but the host is {host.key}; label this host with "
+            "`design-loop data label`, or change host",
+        )
+    ]
+
+
+def _same_host(host: Host, base: str, supercell: tuple[int, int, int]) -> bool:
+    try:
+        return get_host(base, supercell).key == host.key
+    except HostError:
+        # Not built in: whether the two cells are the same crystal shows when both are read.
+        return supercell == host.supercell
+
+
+def _labels(sections: Sections, facts: DatasetFacts) -> Iterator[Problem]:
+    surrogate, targets = sections.get("surrogate"), sections.get("targets", ())
+    fewest = surrogate.min_labels if surrogate is not None else 2
+    wanted: dict[str, tuple[str | int, ...]] = {
+        target.property: ("targets", i, "property") for i, target in enumerate(targets)
+    }
+    for i, name in enumerate((surrogate and surrogate.properties) or ()):
+        wanted.setdefault(name, ("surrogate", "properties", i))
+    for name, loc in wanted.items():
+        known = len(facts.labels.get(name, ()))
+        if known == 0:
+            near = did_you_mean(name, facts.labels)
+            yield Problem(loc, f"the dataset has no labels of {name}{near}")
+        elif known < fewest:
+            yield Problem(
+                loc,
+                f"the dataset has {known} labels of {name}, surrogate.min_labels is {fewest}; "
+                "label more with `design-loop data label`, or ask for another property",
+            )
+    for i, target in enumerate(targets):
+        values = facts.labels.get(target.property, [])
+        if values and not any(target.satisfied(value) for value in values):
+            yield Problem(
+                ("targets", i),
+                f"{target.text()}: none of the dataset's {len(values)} labels meets it (they lie "
+                f"between {min(values):.3g} and {max(values):.3g}); it may be out of reach",
+                warning=True,
+            )
+
+
+def _potentials(sections: Sections, facts: DatasetFacts) -> Iterator[Problem]:
+    """Formation energies need the chemical potential of every element that comes or goes."""
+    rules, oracle = sections.get("rules"), sections.get("oracle")
+    wanted = [t.property for t in sections.get("targets", ())]
+    energies = [name for name in wanted if name.startswith("formation_energy")]
+    if rules is None or oracle is None or oracle.kind not in ("xtb", "ase") or not energies:
+        return
+    for position, name in enumerate(rules.defects):
+        missing = sorted(set(parse_defect(name)) - {VACANCY} - facts.elements)
+        if missing:
+            yield Problem(
+                ("rules", "defects", position),
+                f"{name}: the dataset's elements.csv has no chemical potential of "
+                f"{', '.join(missing)}, so {energies[0]} cannot be computed; add it there",
+            )
+
+
+def _method(sections: Sections) -> Iterator[Problem]:
+    """The surrogate learns from the dataset's labels and the oracle's: they must be one method."""
+    from defects.datasets import bundled_datasets
+
+    oracle = sections.get("oracle")
+    if oracle is not None and oracle.kind in ("xtb", "ase"):
+        ours = oracle.kind == "xtb" and sections["dataset"] in bundled_datasets()
+        if not ours:
+            yield Problem(
+                ("oracle", "kind"),
+                f"make sure that the dataset's labels come from this oracle ({oracle.kind}), too: "
+                "the surrogate learns from both",
+                warning=True,
+            )
+
+
+def _oracle(sections: Sections) -> Iterator[Problem]:
+    oracle = sections.get("oracle")
+    if oracle is None:
+        return
+    if oracle.kind == "xtb":
+        for i, target in enumerate(sections.get("targets", ())):
+            if target.property not in _XTB_GIVES:
+                near = did_you_mean(target.property, _XTB_GIVES)
+                yield Problem(
+                    ("targets", i, "property"),
+                    f"oracle xtb does not give {target.property}, so it would never be "
+                    f"verified{near}",
+                )
+    if oracle.kind == "table" and isinstance(oracle.settings.get("dataset"), str):
+        try:
+            given = dataset_facts(oracle.settings["dataset"]).labels
+        except DatasetError as error:
+            yield Problem(("oracle", "settings", "dataset"), str(error))
+            return
+        for i, target in enumerate(sections.get("targets", ())):
+            if target.property not in given:
+                yield Problem(
+                    ("targets", i, "property"),
+                    f"the oracle's table has no {target.property}"
+                    f"{did_you_mean(target.property, given)}",
+                )
+
+
+def _base_model(sections: Sections) -> Iterator[Problem]:
+    name = sections.get("base_model")
+    if name is None or name == "small":
+        return
+    if is_path(name):
+        if not (Path(name) / "config.json").is_file():
+            yield Problem(
+                ("base_model",),
+                f"{name} is no model folder (no config.json in it); write small, an existing "
+                "folder, or a Hugging Face name",
+            )
+    elif not _HUB_NAME.match(name):
+        near = did_you_mean(name, ["small"])
+        hint = (
+            near if "did" in near else "; write small, ./FOLDER, or a Hugging Face name OWNER/MODEL"
+        )
+        yield Problem(("base_model",), f"no base model {name!r}{hint}")
+
+
+def _serving(sections: Sections) -> Iterator[Problem]:
+    from pydantic import ValidationError
+
+    from serve.config import LORA_RANKS, ServeConfig
+
+    given = dict(sections.get("serving", {}))
+    for name in _DRIVERS:
+        if name in given:
+            del given[name]
+            yield Problem(("serving", name), "is set by the campaign itself; remove it")
+    try:
+        served = ServeConfig.model_validate({"base_model": "any", **given})
+    except ValidationError as error:
+        yield from explain(error, ServeConfig, ("serving",))
+        return
+    adapter = sections.get("adapter")
+    if adapter is None:
+        return
+    if "max_lora_rank" in given.get("lora", {}) and adapter.rank > served.lora.max_lora_rank:
+        yield Problem(
+            ("adapter", "rank"),
+            f"{adapter.rank} is above serving.lora.max_lora_rank {served.lora.max_lora_rank}",
+        )
+    elif adapter.rank > max(LORA_RANKS):
+        yield Problem(("adapter", "rank"), f"vLLM serves ranks up to {max(LORA_RANKS)}")

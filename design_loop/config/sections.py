@@ -1,0 +1,160 @@
+"""The sections of a campaign file. Every field has its bounds and says what it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from defects.errors import HostError, TargetError
+from defects.hosts import parse_supercell
+from defects.targets import Target, parse_target
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys are refused, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _supercell(value: Any) -> Any:
+    if not isinstance(value, (str, list, tuple)):
+        raise ValueError("write the repetitions of the unit cell, such as 4x4")
+    try:
+        return parse_supercell(value)
+    except HostError as error:
+        raise ValueError(str(error)) from error
+
+
+def _target(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_target(value)
+    except TargetError as error:
+        raise ValueError(str(error)) from error
+
+
+Supercell = Annotated[
+    tuple[int, int, int],
+    BeforeValidator(_supercell),
+    PlainSerializer(lambda cell: "x".join(map(str, cell)), return_type=str),
+]
+
+# A target written back without the defaults that its kind does not allow (tolerance of a range).
+TargetItem = Annotated[
+    Target,
+    BeforeValidator(_target),
+    PlainSerializer(lambda target: target.model_dump(exclude_defaults=True), return_type=dict),
+]
+
+
+class HostConfig(Section):
+    """The pristine crystal."""
+
+    name: str = Field(min_length=1, description="a built-in host, or a CIF file of its unit cell")
+    supercell: Supercell = Field((4, 4, 1), description="repetitions of the unit cell, as in 4x4")
+
+
+class GenerationConfig(Section):
+    """How the language model is asked."""
+
+    format: Literal["compact", "full"] = Field(
+        "compact", description="the answer names the changed sites only, or all sites"
+    )
+    samples: int = Field(192, ge=1, le=1_000_000, description="samples per round")
+    per_prompt: int = Field(4, ge=1, le=1024, description="samples per prompt (vLLM's n)")
+    temperature: float = Field(1.0, ge=0, le=5, description="randomness of the sampling")
+    top_p: float = Field(0.9, gt=0, le=1, description="probability mass that is sampled from")
+    max_tokens: int | None = Field(
+        None, ge=1, le=131_072, description="longest answer; by default what the format needs"
+    )
+    target_jitter: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="values asked for may lie outside a target by this share of its width",
+    )
+
+
+class AdapterConfig(Section):
+    """LoRA fine-tuning of each round's adapter; the defaults are the published ones."""
+
+    rank: int = Field(8, ge=1, le=512, description="rank of the update")
+    alpha: float = Field(32, gt=0, le=4096, description="scale of the update times rank")
+    dropout: float = Field(0.05, ge=0, lt=1, description="dropout in front of the update")
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="peak learning rate")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        "cosine", description="course of the learning rate"
+    )
+    warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps with a rising rate")
+    epochs: float = Field(10, gt=0, le=10_000, description="passes over the instructions")
+    max_steps: int | None = Field(None, ge=1, description="at most so many optimizer steps")
+    max_seconds: float | None = Field(None, gt=0, description="at most so long, s")
+    batch_size: int = Field(32, ge=1, le=65_536, description="instructions per optimizer step")
+    new_data_weight: int = Field(
+        4, ge=1, le=1000, description="how often a verified candidate counts, a dataset row once"
+    )
+
+
+class SurrogateConfig(Section):
+    """The fast model that screens candidates."""
+
+    kind: Literal["catboost"] = Field("catboost", description="model")
+    properties: tuple[str, ...] | None = Field(
+        None, min_length=1, description="what it predicts; by default what the targets name"
+    )
+    iterations: int = Field(600, ge=1, le=100_000, description="trees")
+    min_labels: int = Field(50, ge=2, description="fewest labels of a property to fit it from")
+
+
+class SelectionConfig(Section):
+    """Which candidates the oracle sees."""
+
+    quantile: float = Field(
+        0.25, gt=0, le=1, description="share kept by surrogate error; the paper's quartile"
+    )
+    budget: int = Field(12, ge=1, le=1_000_000, description="oracle calls per round")
+    diversity: float = Field(
+        0.3, ge=0, le=1, description="0: by surrogate error alone, 1: as different as possible"
+    )
+    max_std: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict,
+        description="property -> largest spread of the surrogate to trust, in its unit",
+    )
+
+
+class OracleConfig(Section):
+    """The trusted label."""
+
+    kind: Literal["xtb", "table", "none", "ase"] = Field(
+        "xtb", description="GFN1-xTB, a table of known labels, none, or any ASE calculator"
+    )
+    settings: dict[str, Any] = Field(default_factory=dict, description="settings of that kind")
+    cpus_per_call: float = Field(1, gt=0, le=1024, description="CPUs that one call takes")
+    gpus_per_call: float = Field(0, ge=0, le=64, description="GPUs that one call takes")
+    timeout_s: float = Field(600, gt=0, description="a call that takes longer has failed, s")
+    retries: int = Field(1, ge=0, le=20, description="further tries after a failure")
+
+
+class LearnConfig(Section):
+    """What the next round learns from."""
+
+    use_unverified: bool = Field(
+        False, description="selected candidates without a label enter with surrogate values"
+    )
+
+
+class ResourcesConfig(Section):
+    """What of the machine or cluster is used."""
+
+    ray_address: str | None = Field(
+        None, description="cluster to join ('auto' on it); by default Ray is started here"
+    )
+    cpus: int | None = Field(None, ge=1, description="logical CPUs of a Ray started here")
+    oracle_parallel: int | None = Field(
+        None, ge=1, description="oracle calls at a time; by default as many as CPUs allow"
+    )
+    train_workers: int = Field(1, ge=1, le=4096, description="Ray Train workers")
+    train_cpus: float = Field(1, gt=0, le=1024, description="CPUs per training worker")
+    train_gpus: float = Field(0, ge=0, le=64, description="GPUs per training worker")
