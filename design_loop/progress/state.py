@@ -1,0 +1,148 @@
+"""What the displays know of a campaign: the events so far, as plain data."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from design_loop.ledger import PREPARE_STEPS, ROUND_STEPS
+from design_loop.summary import oracle_budget
+
+if TYPE_CHECKING:
+    from design_loop.config import CampaignConfig
+    from design_loop.summary import RoundSummary
+
+
+@dataclass
+class StepView:
+    """A step of the current round: ``pending``, ``running`` or ``done``."""
+
+    name: str
+    state: str = "pending"
+    detail: str = ""
+    seconds: float | None = None
+    started: float = 0.0
+    done: int = 0
+    total: int | None = None
+
+
+@dataclass
+class DisplayState:
+    """The campaign as far as events have told it.
+
+    Attributes
+    ----------
+    clock
+        Seconds, monotonic; replaced in tests.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    campaign: str = ""
+    host: str = ""
+    targets: tuple[str, ...] = ()
+    n_rounds: int = 0
+    budget: int = 0
+    started: float = 0.0
+    round: int = 0
+    steps: list[StepView] = field(default_factory=list)
+    rounds: dict[int, RoundSummary] = field(default_factory=dict)
+    drops: Counter[str] = field(default_factory=Counter)
+    messages: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=4))
+
+    def begin(self, campaign: str, config: CampaignConfig) -> None:
+        """Take over what the configuration says."""
+        nx, ny, _ = config.host.supercell
+        self.campaign = campaign
+        self.host = f"{config.host.name} {nx}×{ny}"
+        self.targets = tuple(target.text() for target in config.targets)
+        self.n_rounds = config.rounds
+        self.budget = oracle_budget(config)
+        self.started = self.clock()
+
+    def step(self, number: int, name: str) -> StepView:
+        """The view of a step; starts the view of a round at its first step."""
+        if number != self.round or not self.steps:
+            self.round = number
+            names = PREPARE_STEPS if number == 0 else ROUND_STEPS
+            self.steps = [StepView(n) for n in names]
+        for view in self.steps:
+            if view.name == name:
+                return view
+        self.steps.append(StepView(name))
+        return self.steps[-1]
+
+    @property
+    def running(self) -> StepView | None:
+        """The step at work, if any."""
+        return next((view for view in self.steps if view.state == "running"), None)
+
+    def start_step(self, number: int, name: str, detail: str) -> StepView:
+        """Mark a step running."""
+        view = self.step(number, name)
+        view.state, view.detail, view.started = "running", detail, self.clock()
+        view.done, view.total = 0, None
+        return view
+
+    def finish_step(
+        self, number: int, name: str, seconds: float, info: Mapping[str, Any]
+    ) -> StepView:
+        """Mark a step done and keep what it tells."""
+        view = self.step(number, name)
+        view.state, view.seconds, view.detail = "done", seconds, describe(info)
+        if isinstance(drops := info.get("drops"), Mapping):
+            self.drops.update({str(k): int(v) for k, v in drops.items()})
+        return view
+
+    def finish_round(self, summary: RoundSummary) -> None:
+        """Keep a round's figures; the ledger's count of drops replaces what steps told."""
+        self.rounds[summary.number] = summary
+        self.drops = Counter()
+        for known in self.rounds.values():
+            self.drops.update(known.funnel.drops)
+
+    @property
+    def oracle_calls(self) -> int:
+        """Oracle calls finished so far, well or badly."""
+        finished = sum(r.funnel.verified + r.funnel.failed for r in self.rounds.values())
+        current = next((v for v in self.steps if v.name == "verify"), None)
+        return finished + (current.done if current and self.round not in self.rounds else 0)
+
+    @property
+    def hits(self) -> int:
+        """Verified candidates that meet all targets, in the finished rounds."""
+        return sum(r.hits for r in self.rounds.values())
+
+    @property
+    def best_error(self) -> float | None:
+        """Smallest distance to the targets in the finished rounds, eV."""
+        errors = [r.best_error for r in self.rounds.values() if r.best_error is not None]
+        return min(errors, default=None)
+
+
+def describe(info: Mapping[str, Any]) -> str:
+    """The numbers and words of a step's info in a line: ``192 samples, adapter r001-0a1b``."""
+    parts = []
+    for key, value in info.items():
+        words = key.replace("_", " ")
+        if isinstance(value, bool) or value is None or isinstance(value, (Mapping, list, tuple)):
+            continue
+        if isinstance(value, float):
+            parts.append(f"{words} {value:.3g}")
+        elif isinstance(value, int):
+            parts.append(f"{value} {words}")
+        elif len(str(value)) <= 32:
+            parts.append(f"{words} {value}")
+    return ", ".join(parts[:4])
+
+
+def duration(seconds: float) -> str:
+    """``42 s``, ``3:07`` or ``1:02:03``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

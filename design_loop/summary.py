@@ -1,0 +1,262 @@
+"""What a campaign has achieved, read from its ledger: for displays, tables and reports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from defects.errors import ConfigError
+from defects.targets import Target, surrogate_error
+from design_loop.config import CampaignConfig
+from design_loop.ledger import (
+    Campaign,
+    Funnel,
+    Label,
+    Ledger,
+    Prediction,
+    Round,
+    Source,
+    StepState,
+)
+
+
+@dataclass(frozen=True)
+class RankedCandidate:
+    """A labelled candidate and how near it is to what was asked for.
+
+    Attributes
+    ----------
+    rank : int
+        From 1: those that meet all targets first, then by `error`.
+    key, description, configuration
+        As in the ledger.
+    round, labelled_in : int
+        The round that proposed it, and the one that labelled it.
+    adapter : str or None
+        The adapter that proposed it.
+    properties : mapping
+        Property -> value of the label, in its unit.
+    source : Source
+        Who vouches for the label.
+    meets : bool
+        Whether every target is met.
+    error : float
+        Weighted mean distance to the targets, eV; infinite where a property has no label.
+    prediction : Prediction or None
+        What the surrogate said before.
+    asked : mapping
+        What its prompt asked for.
+    """
+
+    rank: int
+    key: str
+    description: str
+    configuration: Mapping[str, Any]
+    round: int
+    labelled_in: int
+    adapter: str | None
+    properties: Mapping[str, float]
+    source: Source
+    meets: bool
+    error: float
+    prediction: Prediction | None
+    asked: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RoundSummary:
+    """A round in numbers.
+
+    Attributes
+    ----------
+    number : int
+    done : bool
+    adapter, surrogate : str or None
+        What it worked with.
+    funnel : Funnel
+    seconds : dict
+        Step -> duration of its finished run, s.
+    hits : int
+        Labelled candidates of this round that meet all targets.
+    best_error : float or None
+        Smallest distance to the targets among its labelled candidates, eV.
+    """
+
+    number: int
+    done: bool
+    adapter: str | None
+    surrogate: str | None
+    funnel: Funnel
+    seconds: dict[str, float]
+    hits: int
+    best_error: float | None
+
+    @property
+    def total_seconds(self) -> float:
+        """Duration of all its finished steps, s."""
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True)
+class CampaignSummary:
+    """A campaign in numbers: its rounds, and its labelled candidates by rank."""
+
+    campaign: Campaign
+    config: CampaignConfig
+    rounds: tuple[RoundSummary, ...]
+    candidates: tuple[RankedCandidate, ...]
+    funnel: Funnel
+
+    @property
+    def hits(self) -> int:
+        """Labelled candidates that meet all targets."""
+        return sum(c.meets for c in self.candidates)
+
+    @property
+    def best_error(self) -> float | None:
+        """Smallest distance to the targets, eV."""
+        return min((c.error for c in self.candidates if math.isfinite(c.error)), default=None)
+
+    @property
+    def oracle_budget(self) -> int:
+        """Oracle calls that the campaign may make; 0 without an oracle."""
+        return oracle_budget(self.config)
+
+
+def oracle_budget(config: CampaignConfig) -> int:
+    """Oracle calls that a campaign may make in all its rounds; 0 without an oracle."""
+    return 0 if config.oracle.kind == "none" else config.selection.budget * config.rounds
+
+
+def campaign_config(campaign: Campaign) -> CampaignConfig:
+    """Read the configuration back that a campaign was started with.
+
+    Raises
+    ------
+    ConfigError
+        When another version of the program wrote it in a way that this one does not know.
+    """
+    try:
+        return CampaignConfig.model_validate(campaign.config)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        version = campaign.versions.get("design-loop", "unknown")
+        raise ConfigError(
+            f"{campaign.id}: its recorded configuration is not one of this version of design-loop "
+            f"({place}: {first['msg']}); use the version that started it, {version}"
+        ) from error
+
+
+def target_error(targets: Sequence[Target], properties: Mapping[str, float]) -> float:
+    """Weighted mean distance of a label to the targets, eV; infinite without all properties."""
+    if any(t.property not in properties for t in targets):
+        return math.inf
+    return surrogate_error(targets, properties)
+
+
+def meets_all(targets: Sequence[Target], properties: Mapping[str, float]) -> bool:
+    """Whether a label meets every target."""
+    return all(t.property in properties and t.satisfied(properties[t.property]) for t in targets)
+
+
+def rank_candidates(
+    ledger: Ledger, campaign: str, targets: Sequence[Target]
+) -> tuple[RankedCandidate, ...]:
+    """Order the labelled candidates of a campaign, the best first.
+
+    The oracle's labels count; in a campaign without an oracle the surrogate's, and each candidate
+    says which of the two it has.
+    """
+    labels = ledger.labels(campaign, Source.ORACLE) or ledger.labels(campaign, Source.SURROGATE)
+    adapters = {r.number: r.adapter for r in ledger.rounds(campaign)}
+    candidates = {c.key: c for c in ledger.candidates(campaign)}
+    predictions = _judged_by(ledger, campaign)
+
+    def order(label: Label) -> tuple[bool, float, float, str]:
+        met = meets_all(targets, label.properties)
+        # Of equally good ones the cheaper to make comes first.
+        cost = label.properties.get("formation_energy_per_site", math.inf)
+        return not met, target_error(targets, label.properties), cost, label.candidate
+
+    ranked = []
+    for rank, label in enumerate(sorted(labels, key=order), start=1):
+        candidate = candidates[label.candidate]
+        ranked.append(
+            RankedCandidate(
+                rank=rank,
+                key=candidate.key,
+                description=candidate.description,
+                configuration=candidate.configuration,
+                round=candidate.round,
+                labelled_in=label.round,
+                adapter=adapters.get(candidate.round),
+                properties=label.properties,
+                source=label.source,
+                meets=meets_all(targets, label.properties),
+                error=target_error(targets, label.properties),
+                prediction=predictions.get(candidate.key),
+                asked=candidate.asked,
+            )
+        )
+    return tuple(ranked)
+
+
+def summarise_round(ledger: Ledger, campaign: str, number: int) -> RoundSummary:
+    """Summarise one round of a campaign."""
+    config = campaign_config(ledger.campaign(campaign))
+    [found] = [r for r in ledger.rounds(campaign) if r.number == number]
+    return _summarise(ledger, campaign, found, rank_candidates(ledger, campaign, config.targets))
+
+
+def summarise_campaign(ledger: Ledger, campaign: str) -> CampaignSummary:
+    """Summarise a campaign, finished or not.
+
+    Raises
+    ------
+    LedgerError
+        When the ledger has no such campaign.
+    """
+    found = ledger.campaign(campaign)
+    config = campaign_config(found)
+    ranked = rank_candidates(ledger, found.id, config.targets)
+    return CampaignSummary(
+        campaign=found,
+        config=config,
+        rounds=tuple(_summarise(ledger, found.id, r, ranked) for r in ledger.rounds(found.id)),
+        candidates=ranked,
+        funnel=ledger.funnel(found.id),
+    )
+
+
+def _summarise(
+    ledger: Ledger, campaign: str, found: Round, ranked: Sequence[RankedCandidate]
+) -> RoundSummary:
+    mine = [c for c in ranked if c.labelled_in == found.number]
+    steps = ledger.steps(campaign, found.number)
+    return RoundSummary(
+        number=found.number,
+        done=found.state is StepState.DONE,
+        adapter=found.adapter,
+        surrogate=found.surrogate,
+        funnel=ledger.funnel(campaign, found.number),
+        seconds={s.name: s.seconds for s in steps if s.state.is_final and s.seconds is not None},
+        hits=sum(c.meets for c in mine),
+        best_error=min((c.error for c in mine if math.isfinite(c.error)), default=None),
+    )
+
+
+def _judged_by(ledger: Ledger, campaign: str) -> dict[str, Prediction]:
+    """The prediction by which each candidate was selected; the first one of those never were."""
+    judged: dict[str, Prediction] = {}
+    for found in ledger.rounds(campaign):
+        selected = {s.candidate for s in ledger.selections(campaign, found.number)}
+        for _, prediction in ledger.predictions(campaign, found.number):
+            if prediction.candidate in selected:
+                judged[prediction.candidate] = prediction
+            judged.setdefault(prediction.candidate, prediction)
+    return judged

@@ -1,0 +1,183 @@
+"""Tables for people: candidates, rounds and campaigns, for any terminal width."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from defects.properties import PROPERTIES
+from design_loop.progress.state import duration
+
+if TYPE_CHECKING:
+    from design_loop.ledger import Campaign
+    from design_loop.summary import CampaignSummary, RankedCandidate, RoundSummary
+
+#: Property names that fit a column.
+SHORT = {
+    "homo_lumo_gap": "gap",
+    "formation_energy": "E_form",
+    "formation_energy_per_site": "E_form/site",
+    "energy_per_atom": "E/atom",
+    "fermi_level": "E_Fermi",
+}
+#: Shown beside the targets' own properties where they are known.
+ALWAYS = ("homo_lumo_gap", "formation_energy_per_site")
+#: Rounds that get a column of their own.
+LATEST = 6
+
+
+def short_defects(description: str) -> str:
+    """``Se_S+V_S+V_S`` as ``Se_S + 2 V_S``."""
+    counts = Counter(description.split("+"))
+    return " + ".join(name if n == 1 else f"{n} {name}" for name, n in sorted(counts.items()))
+
+
+def heading(name: str) -> str:
+    """Column heading of a property with its unit on a second line: ``gap``, ``(eV)``."""
+    unit = PROPERTIES[name].unit if name in PROPERTIES else ""
+    return SHORT.get(name, name) + (f"\n({unit})" if unit else "")
+
+
+def short_adapter(name: str | None) -> str:
+    """The round and the first digits of the content hash: ``r002-9f3a1c``."""
+    if name is None:
+        return "-"
+    head, _, tail = name.rpartition("-")
+    return f"{head}-{tail[:6]}" if head else name
+
+
+def shown_properties(summary: CampaignSummary) -> tuple[str, ...]:
+    """The targets' properties, and those that are always of interest where they are labelled."""
+    wanted = [t.property for t in summary.config.targets]
+    labelled = {name for c in summary.candidates for name in c.properties}
+    return tuple(dict.fromkeys([*wanted, *(p for p in ALWAYS if p in labelled)]))
+
+
+def candidates_table(summary: CampaignSummary, limit: int | None = 10) -> Table:
+    """The best labelled candidates of a campaign.
+
+    Parameters
+    ----------
+    summary
+    limit
+        How many; None for all.
+    """
+    shown = summary.candidates[:limit]
+    unverified = {str(c.source) for c in shown} == {"surrogate"}
+    kind = "Candidates with the surrogate's values" if unverified else "Verified candidates"
+    more = f", best {len(shown)} of {len(summary.candidates)}" if shown else ": none yet"
+    table = Table(
+        title=kind + more,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("#", justify="right")
+    table.add_column("defects", overflow="fold", min_width=12)
+    properties = shown_properties(summary)
+    for name in properties:
+        table.add_column(heading(name), justify="right")
+    table.add_column("meets\ntargets", justify="center")
+    table.add_column("error\n(eV)", justify="right")
+    table.add_column("round", justify="right")
+    table.add_column("adapter", no_wrap=True)
+    for candidate in shown:
+        table.add_row(*_candidate_row(candidate, properties))
+    return table
+
+
+def _candidate_row(candidate: RankedCandidate, properties: Sequence[str]) -> list[Text | str]:
+    values = [
+        f"{candidate.properties[name]:.3f}" if name in candidate.properties else "-"
+        for name in properties
+    ]
+    return [
+        str(candidate.rank),
+        short_defects(candidate.description),
+        *values,
+        Text("yes", style="green") if candidate.meets else Text("no", style="dim"),
+        f"{candidate.error:.3f}" if math.isfinite(candidate.error) else "-",
+        str(candidate.round),
+        short_adapter(candidate.adapter),
+    ]
+
+
+def rounds_table(rounds: Sequence[RoundSummary]) -> Table:
+    """Rounds with their funnel, hits and duration."""
+    table = _table("Rounds")
+    for name in ("round", "samples", "new", "verified", "failed", "hits", "best error", "time"):
+        table.add_column(name, justify="right")
+    for found in rounds:
+        funnel = found.funnel
+        counts = (funnel.samples, funnel.candidates, funnel.verified, funnel.failed, found.hits)
+        table.add_row(
+            str(found.number) + ("" if found.done else " (running)"),
+            *(str(n) if found.number else "" for n in counts),
+            "" if found.best_error is None else f"{found.best_error:.3f} eV",
+            duration(found.total_seconds),
+        )
+    return table
+
+
+def drops_table(summary: CampaignSummary) -> Table:
+    """Why samples were dropped, in the latest rounds and in all."""
+    table = _table("Dropped samples")
+    table.add_column("reason")
+    rounds = [r for r in summary.rounds if r.number > 0][-LATEST:]
+    for found in rounds:
+        table.add_column(f"round {found.number}", justify="right")
+    table.add_column("all", justify="right")
+    for reason, total in summary.funnel.drops.items():
+        cells = (str(r.funnel.drops.get(reason, 0)) for r in rounds)
+        table.add_row(reason, *cells, str(total))
+    return table
+
+
+def times_table(rounds: Sequence[RoundSummary]) -> Table:
+    """Where the time went: every step of the latest rounds, and of all."""
+    table = _table("Time per step")
+    table.add_column("step")
+    latest = rounds[-LATEST:]
+    for found in latest:
+        table.add_column(f"round {found.number}", justify="right")
+    table.add_column("all", justify="right")
+    for name in dict.fromkeys(name for r in rounds for name in r.seconds):
+        total = sum(r.seconds.get(name, 0.0) for r in rounds)
+        cells = (duration(r.seconds[name]) if name in r.seconds else "" for r in latest)
+        table.add_row(name, *cells, duration(total))
+    return table
+
+
+def _table(title: str | None) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+
+
+def campaigns_table(campaigns: Sequence[Campaign]) -> Table:
+    """Campaigns of a ledger."""
+    table = _table(None)
+    for name in ("id", "state", "host", "created (UTC)", "error"):
+        table.add_column(name, overflow="fold")
+    for campaign in campaigns:
+        host = campaign.config.get("host", {})
+        error = (campaign.error or "").strip().splitlines()
+        table.add_row(
+            campaign.id,
+            str(campaign.state),
+            f"{host.get('name', '?')} {host.get('supercell', '')}",
+            f"{campaign.created:%Y-%m-%d %H:%M}",
+            Text(error[-1] if error else "", style="red"),
+        )
+    return table
