@@ -1,0 +1,81 @@
+"""Oracles by ASE calculators: energies, levels, and failures that say what failed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from defects.configuration import Configuration
+from defects.errors import OracleError
+from defects.hosts import get_host
+from defects.oracles import NotConvergedError, make_oracle
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+HOST = get_host("hBN", "3x3")
+CONFIGURATION = Configuration.from_changes(HOST, {0: "VAC", 12: "C"})  # V_B, C_N
+
+
+def ase_oracle(name: str, **settings):
+    return make_oracle("ase", calculator=f"oracle_calculators:{name}", **settings)
+
+
+def test_energy_alone_without_potentials() -> None:
+    oracle = ase_oracle("Counting")
+    assert oracle.properties == ("energy", "energy_per_atom")
+    energy = -(9 * 5 + 9 * 7 - 5 - 7 + 6)
+    assert oracle.label(CONFIGURATION) == {"energy": energy, "energy_per_atom": energy / 17}
+
+
+def test_formation_energy_with_potentials() -> None:
+    potentials = {"B": -4.5, "N": -7.5, "C": -6.25}
+    oracle = ase_oracle("Counting", chemical_potentials=potentials)
+    labels = oracle.label(CONFIGURATION)
+    # E - E0 = 5 + 7 - 6; + μ(B) + μ(N) - μ(C)
+    assert labels["formation_energy"] == pytest.approx(6 - 4.5 - 7.5 + 6.25)
+    assert labels["formation_energy_per_site"] == pytest.approx(labels["formation_energy"] / 2)
+    assert oracle.knows_pristine(HOST) and oracle.pristine_energy(HOST) == -108.0
+
+
+def test_levels_over_all_k_points() -> None:
+    labels = ase_oracle("Counting", levels=True).label(CONFIGURATION)
+    assert labels["homo"] == -3.5 and labels["lumo"] == 0.5 and labels["homo_lumo_gap"] == 4.0
+    assert labels["fermi_level"] == -1.5
+
+
+def test_a_real_calculator_of_ase(tmp_path: Path) -> None:
+    oracle = make_oracle(
+        "ase",
+        calculator="ase.calculators.lj:LennardJones",
+        arguments={"sigma": 1.4, "rc": 4.0},
+        chemical_potentials={"B": -1.0, "C": -1.0, "N": -1.0},
+    )
+    image = CONFIGURATION.transform(HOST.symmetry[5])
+    assert oracle.label(image) == oracle.label(CONFIGURATION)
+    assert oracle.version.endswith(__import__("ase").__version__)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("Unconverged", NotConvergedError, "no convergence in 60 steps"),
+        ("NotANumber", NotConvergedError, "no finite number"),
+        ("Program", OracleError, "FileNotFoundError: vasp_std"),
+    ],
+)
+def test_failures_are_oracle_errors(name: str, error: type, message: str) -> None:
+    with pytest.raises(error, match=message):
+        ase_oracle(name).label(CONFIGURATION)
+
+
+def test_wrong_arguments_and_missing_levels() -> None:
+    with pytest.raises(OracleError, match="LennardJones gives no levels"):
+        make_oracle("ase", calculator="ase.calculators.lj:LennardJones", levels=True).label(
+            CONFIGURATION
+        )
+    with pytest.raises(OracleError, match="TypeError"):
+        make_oracle(
+            "ase", calculator="ase.calculators.test:make_test_dft_calculation", arguments={"x": 1}
+        ).label(CONFIGURATION)
