@@ -122,9 +122,6 @@ def _oracle(sections: Sections) -> Iterator[Problem]:
         )
     if oracle.kind == "none" and oracle.settings:
         yield Problem(("oracle", "settings"), "kind none has no settings; remove them")
-    needed = {"table": "dataset", "ase": "calculator"}.get(oracle.kind)
-    if needed and needed not in oracle.settings:
-        yield Problem(("oracle", "settings"), f"kind {oracle.kind} needs {needed}: ...")
 
 
 def _resources(sections: Sections) -> Iterator[Problem]:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from pathlib import Path
 
 from defects.datasets import Problem
 from defects.datasets.bundled import dataset_path
 from defects.datasets.files import read_table
 from defects.datasets.tables import (
-    chemical_potentials,
     find,
     merge_targets,
     read_descriptors,
@@ -29,13 +27,10 @@ class DatasetFacts:
         (base, supercell) of its structures.
     labels
         Property -> its known values, in the property's unit.
-    elements
-        Elements whose chemical potential is known.
     """
 
     hosts: frozenset[tuple[str, tuple[int, int, int]]]
     labels: dict[str, list[float]]
-    elements: frozenset[str]
 
 
 def dataset_facts(name_or_path: str) -> DatasetFacts:
@@ -65,5 +60,4 @@ def dataset_facts(name_or_path: str) -> DatasetFacts:
             labels[name].append(value)
     used = {row.descriptor for row in rows.values()}
     hosts = {(d.base, d.supercell) for key, d in descriptors.items() if key in used}
-    potentials = chemical_potentials(Path(folder), lambda _: None)
-    return DatasetFacts(frozenset(hosts), dict(labels), frozenset(potentials))
+    return DatasetFacts(frozenset(hosts), dict(labels))

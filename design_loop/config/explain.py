@@ -44,8 +44,13 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: Loc = ()) ->
     prefix
         Where in the file the model stands.
     """
+    found = error.errors()
+    # A list whose items are all wrong is, to pydantic, also too short.
+    within = {details["loc"][:-1] for details in found} | {d["loc"][:-2] for d in found}
     return [
-        Problem((*prefix, *details["loc"]), _message(details, model)) for details in error.errors()
+        Problem((*prefix, *details["loc"]), _message(details, model))
+        for details in found
+        if not (details["type"] == "too_short" and details["loc"] in within)
     ]
 
 
@@ -62,7 +67,7 @@ def _message(details: Mapping[str, Any], model: type[BaseModel]) -> str:
         key, words = _BOUNDS[kind]
         return f"must be {words} {context[key]:g}, not {value!r}{what}"
     if kind == "literal_error":
-        allowed = [str(choice) for choice in get_args(field.annotation)] if field else []
+        allowed = _choices(field.annotation) if field is not None else []
         return f"{value!r} is not known{did_you_mean(value, allowed)}"
     if kind in ("model_type", "model_attributes_type"):
         inner = model_of(field) if field is not None else model
@@ -77,6 +82,14 @@ def _message(details: Mapping[str, Any], model: type[BaseModel]) -> str:
     if kind == "value_error":
         return str(context["error"])
     return f"{details['msg'][0].lower()}{details['msg'][1:]}, not {value!r}{what}"
+
+
+def _choices(annotation: Any) -> list[str]:
+    """Words of a Literal, also of one that may be None."""
+    words: list[str] = []
+    for part in get_args(annotation):
+        words += [part] if isinstance(part, str) else _choices(part)
+    return words
 
 
 def _meant(key: str, loc: Loc, model: type[BaseModel]) -> str:

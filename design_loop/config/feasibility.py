@@ -7,9 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from defects.errors import DatasetError, HostError, RuleError
+from pydantic import ValidationError
+
+from defects.errors import DatasetError, HostError, OracleError
 from defects.hosts import Host, builtin_hosts, get_host
-from defects.properties import PROPERTIES, VACANCY
+from defects.properties import VACANCY
 from defects.rules import parse_defect
 from design_loop.config.dataset_facts import DatasetFacts, dataset_facts
 from design_loop.config.explain import explain
@@ -20,9 +22,6 @@ Sections = Mapping[str, Any]
 #: Where a name is a folder and not something to look up.
 _PATH = re.compile(r"^(/|\.{1,2}(/|$)|~)")
 _HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
-
-#: What GFN1-xTB labels; Γ-point calculations of an insulator have no meaningful Fermi level.
-_XTB_GIVES = frozenset(PROPERTIES) - {"fermi_level"}
 
 #: Settings of `serve.config` that the driver fills in.
 _DRIVERS = ("base_model", "base_id", "adapter_roots", "surrogate", "host_files", "log_dir")
@@ -48,9 +47,8 @@ def infeasible(sections: Sections) -> list[Problem]:
         problems += _rules(sections["rules"], host)
     if facts is not None:
         problems += _labels(sections, facts)
-        problems += _potentials(sections, facts)
         problems += _method(sections)
-    problems += _oracle(sections)
+    problems += _oracle(sections, host)
     problems += _base_model(sections)
     problems += _serving(sections)
     return problems
@@ -84,11 +82,7 @@ def _rules(rules: Any, host: Host) -> Iterator[Problem]:
             )
         if now != VACANCY and now not in atomic_numbers:
             yield Problem(loc, f"{name}: there is no element {now}")
-    try:
-        sites = len(rules.options(host))
-    except RuleError as error:
-        yield Problem(("rules",), str(error))
-        return
+    sites = len(rules.options(host))
     if 0 < sites < rules.min_defects:
         yield Problem(
             ("rules", "min_defects"),
@@ -154,23 +148,6 @@ def _labels(sections: Sections, facts: DatasetFacts) -> Iterator[Problem]:
             )
 
 
-def _potentials(sections: Sections, facts: DatasetFacts) -> Iterator[Problem]:
-    """Formation energies need the chemical potential of every element that comes or goes."""
-    rules, oracle = sections.get("rules"), sections.get("oracle")
-    wanted = [t.property for t in sections.get("targets", ())]
-    energies = [name for name in wanted if name.startswith("formation_energy")]
-    if rules is None or oracle is None or oracle.kind not in ("xtb", "ase") or not energies:
-        return
-    for position, name in enumerate(rules.defects):
-        missing = sorted(set(parse_defect(name)) - {VACANCY} - facts.elements)
-        if missing:
-            yield Problem(
-                ("rules", "defects", position),
-                f"{name}: the dataset's elements.csv has no chemical potential of "
-                f"{', '.join(missing)}, so {energies[0]} cannot be computed; add it there",
-            )
-
-
 def _method(sections: Sections) -> Iterator[Problem]:
     """The surrogate learns from the dataset's labels and the oracle's: they must be one method."""
     from defects.datasets import bundled_datasets
@@ -187,32 +164,53 @@ def _method(sections: Sections) -> Iterator[Problem]:
             )
 
 
-def _oracle(sections: Sections) -> Iterator[Problem]:
+def _oracle(sections: Sections, host: Host | None) -> Iterator[Problem]:
+    """Settings of the oracle's kind, and targets that it could never verify."""
+    from defects.oracles.spec import SETTINGS
+
     oracle = sections.get("oracle")
-    if oracle is None:
+    if oracle is None or oracle.kind == "none":
         return
-    if oracle.kind == "xtb":
-        for i, target in enumerate(sections.get("targets", ())):
-            if target.property not in _XTB_GIVES:
-                near = did_you_mean(target.property, _XTB_GIVES)
-                yield Problem(
-                    ("targets", i, "property"),
-                    f"oracle xtb does not give {target.property}, so it would never be "
-                    f"verified{near}",
-                )
-    if oracle.kind == "table" and isinstance(oracle.settings.get("dataset"), str):
+    model = SETTINGS[oracle.kind]
+    try:
+        settings = model.model_validate(oracle.settings)
+    except ValidationError as error:
+        yield from explain(error, model, ("oracle", "settings"))
+        return
+    if oracle.kind == "table":
+        yield from _table(sections, settings.dataset)
+    elif host is not None and "rules" in sections:
+        yield from _calculator(sections, settings, host)
+
+
+def _calculator(sections: Sections, settings: Any, host: Host) -> Iterator[Problem]:
+    from defects.oracles import make_oracle, require_properties
+
+    try:
+        oracle = make_oracle(sections["oracle"].kind, settings)
+    except OracleError as error:
+        yield Problem(("oracle", "kind"), str(error))
+        return
+    for i, target in enumerate(sections.get("targets", ())):
         try:
-            given = dataset_facts(oracle.settings["dataset"]).labels
-        except DatasetError as error:
-            yield Problem(("oracle", "settings", "dataset"), str(error))
-            return
-        for i, target in enumerate(sections.get("targets", ())):
-            if target.property not in given:
-                yield Problem(
-                    ("targets", i, "property"),
-                    f"the oracle's table has no {target.property}"
-                    f"{did_you_mean(target.property, given)}",
-                )
+            require_properties(oracle, host, sections["rules"], (target.property,))
+        except OracleError as error:
+            yield Problem(("targets", i, "property"), f"would never be verified: {error}")
+
+
+def _table(sections: Sections, dataset: str) -> Iterator[Problem]:
+    try:
+        given = dataset_facts(dataset).labels
+    except DatasetError as error:
+        yield Problem(("oracle", "settings", "dataset"), str(error))
+        return
+    for i, target in enumerate(sections.get("targets", ())):
+        if target.property not in given:
+            yield Problem(
+                ("targets", i, "property"),
+                f"would never be verified: the oracle's table has no {target.property}"
+                f"{did_you_mean(target.property, given)}",
+            )
 
 
 def _base_model(sections: Sections) -> Iterator[Problem]:
@@ -235,8 +233,6 @@ def _base_model(sections: Sections) -> Iterator[Problem]:
 
 
 def _serving(sections: Sections) -> Iterator[Problem]:
-    from pydantic import ValidationError
-
     from serve.config import LORA_RANKS, ServeConfig
 
     given = dict(sections.get("serving", {}))

@@ -76,7 +76,12 @@ def parse_yaml(text: str) -> Document:
         line = None if mark is None else mark.line + 1
         document.data = None
         document.problems.append((line, Problem((), f"is not YAML: {_explain(error)}")))
-    except (yaml.YAMLError, ValueError) as error:
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"is not YAML: it holds the character {chr(error.character)!r}"
+        document.problems.append((line, Problem((), message)))
+    except ValueError as error:
+        # A date that does not exist, a number that is none.
         document.data = None
         document.problems.append((None, Problem((), f"is not YAML: {error}")))
     return document

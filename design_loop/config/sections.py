@@ -100,12 +100,17 @@ class AdapterConfig(Section):
 class SurrogateConfig(Section):
     """The fast model that screens candidates."""
 
-    kind: Literal["catboost"] = Field("catboost", description="model")
+    kind: Literal["auto", "trees", "pairs", "hybrid"] = Field(
+        "auto", description="CatBoost's trees, a pairwise formula, both, or the best of them"
+    )
     properties: tuple[str, ...] | None = Field(
         None, min_length=1, description="what it predicts; by default what the targets name"
     )
-    iterations: int = Field(600, ge=1, le=100_000, description="trees")
-    min_labels: int = Field(50, ge=2, description="fewest labels of a property to fit it from")
+    iterations: int = Field(800, ge=1, le=100_000, description="trees per fold")
+    max_seconds: float | None = Field(
+        None, gt=0, description="with auto: no further kind is tried after so long, s"
+    )
+    min_labels: int = Field(50, ge=20, description="fewest labels of a property to fit it from")
 
 
 class SelectionConfig(Section):

@@ -80,30 +80,39 @@ class Database:
         self._engine.dispose()
 
     def _initialise(self, create: bool) -> None:
+        with self.read() as connection:
+            if self._is_ledger(connection):
+                return
+        if not create:
+            raise LedgerError(
+                f"{self.where}: no ledger here yet. `design-loop campaign run FILE.yaml` makes "
+                "one; or name the right one with --store."
+            )
         with self.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(
                     text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK}
                 )
-            present = set(inspect(connection).get_table_names())
-            if ledger_version.name in present:
-                self._check_revision(connection)
-                return
-            # A PostgreSQL database may be shared with other programs, a file may not.
-            foreign = present if _is_sqlite(self._engine.url) else present & set(metadata.tables)
-            if foreign:
-                raise LedgerError(
-                    f"{self.where}: holds tables ({', '.join(sorted(foreign)[:3])}) but no ledger "
-                    "of design-loop. Name another file or database."
-                )
-            if not create:
-                raise LedgerError(
-                    f"{self.where}: no ledger here yet. `design-loop campaign run FILE.yaml` makes "
-                    "one; or name the right one with --store."
-                )
-            metadata.create_all(connection)
-            install_guards(connection)
-            connection.execute(ledger_version.insert(), {"version_num": REVISION})
+            # Another process may have made it while this one waited for its turn.
+            if not self._is_ledger(connection):
+                metadata.create_all(connection)
+                install_guards(connection)
+                connection.execute(ledger_version.insert(), {"version_num": REVISION})
+
+    def _is_ledger(self, connection: Connection) -> bool:
+        """Whether the tables are there; refuse those of another version or another program."""
+        present = set(inspect(connection).get_table_names())
+        if ledger_version.name in present:
+            self._check_revision(connection)
+            return True
+        # A PostgreSQL database may be shared with other programs, a file may not.
+        foreign = present if _is_sqlite(self._engine.url) else present & set(metadata.tables)
+        if foreign:
+            raise LedgerError(
+                f"{self.where}: holds tables ({', '.join(sorted(foreign)[:3])}) but no ledger "
+                "of design-loop. Name another file or database."
+            )
+        return False
 
     def _check_revision(self, connection: Connection) -> None:
         found = connection.execute(ledger_version.select()).scalars().all()

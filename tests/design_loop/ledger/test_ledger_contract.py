@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -302,3 +304,19 @@ def test_a_nul_of_the_model_does_not_stop_the_campaign(ledger, campaign):
     with ledger.step(campaign, 1, "generate") as step:
         step.record_samples([Sample(0, {}, "S1\x00 0", "stop", "a")])
     assert ledger.samples(campaign, 1)[0].sample.text == "S1\ufffd 0"
+
+
+def test_labels_that_arrive_at_once_are_all_kept(ledger, campaign):
+    """Oracle calls end together on different threads, sometimes the same one twice."""
+    keys = {f"k{i}": f"call-{i}" for i in range(12)}
+    run_until_selected(ledger, campaign, keys)
+
+    def record(item):
+        return ledger.record_label(campaign, 1, item[0], item[1], {"gap": 1.0})
+
+    with ThreadPoolExecutor(8) as pool:
+        new = list(pool.map(record, list(keys.items()) * 2))
+
+    assert sorted(new) == [False] * 12 + [True] * 12
+    assert {label.candidate for label in ledger.labels(campaign)} == set(keys)
+    assert ledger.pending_oracle(campaign, 1) == []

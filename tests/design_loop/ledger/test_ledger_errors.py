@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -108,6 +109,25 @@ def test_a_missing_ledger_is_not_made_by_reading(file):
     with pytest.raises(LedgerError, match="no ledger here"):
         Ledger(file, create=False)
     assert not file.exists()
+
+
+def test_a_ledger_can_be_opened_while_another_process_writes(file):
+    Ledger(file).close()
+    shell = sqlite3.connect(file, isolation_level=None)
+    shell.execute("BEGIN IMMEDIATE")
+    with Ledger(file, create=False, busy_timeout_s=0.1) as ledger:
+        assert ledger.campaigns() == []
+    shell.close()
+
+
+def test_processes_that_begin_together_make_one_ledger(file):
+    with ThreadPoolExecutor(8) as pool:
+        opened = list(pool.map(lambda _: Ledger(file), range(8)))
+    for ledger in opened:
+        ledger.create_campaign(FakeConfig(), "w")
+    assert len(opened[0].campaigns()) == 8
+    for ledger in opened:
+        ledger.close()
 
 
 def test_a_folder_is_refused(tmp_path):
