@@ -48,6 +48,7 @@ class ServeHandle:
     base_url: str
     device: str
     _owns_ray: bool = field(default=False, repr=False)
+    _load: Callable[[str], Any] | None = field(default=None, repr=False)
     _closed: bool = field(default=False, repr=False)
 
     def swap_surrogate(self, folder: str | Path, timeout_s: float = 120.0) -> str:
@@ -73,7 +74,13 @@ class ServeHandle:
 
         path = check_surrogate(folder)
         with quiet():
-            _submit([RunTarget(surrogate_app(self.config, path), SURROGATE_APP, None, LOGGING)])
+            _submit(
+                [
+                    RunTarget(
+                        surrogate_app(self.config, path, self._load), SURROGATE_APP, None, LOGGING
+                    )
+                ]
+            )
         deadline = time.monotonic() + timeout_s
         handle = ray_serve.get_app_handle(SURROGATE_APP)
         while True:
@@ -115,7 +122,12 @@ class ServeHandle:
         self.shutdown()
 
 
-def deploy(config: ServeConfig, progress: Progress | None = None) -> ServeHandle:
+def deploy(
+    config: ServeConfig,
+    progress: Progress | None = None,
+    *,
+    load_surrogate: Callable[[str], Any] | None = None,
+) -> ServeHandle:
     """Serve what `config` names and return when it answers.
 
     Call it from the main thread. Ray is started if none runs.
@@ -125,6 +137,8 @@ def deploy(config: ServeConfig, progress: Progress | None = None) -> ServeHandle
     config : ServeConfig
     progress : callable, optional
         Told in a few words what is being waited for.
+    load_surrogate : callable, optional
+        Folder to surrogate, instead of `defects.surrogates.load_surrogate`.
 
     Raises
     ------
@@ -145,7 +159,9 @@ def deploy(config: ServeConfig, progress: Progress | None = None) -> ServeHandle
     from ray import serve as ray_serve
     from ray.serve import RunTarget
 
-    handle = ServeHandle(config, f"http://{_bracketed(config.host)}:{port}", device, owns_ray)
+    handle = ServeHandle(
+        config, f"http://{_bracketed(config.host)}:{port}", device, owns_ray, load_surrogate
+    )
     try:
         with quiet():
             tell("starting Ray Serve")
@@ -159,7 +175,9 @@ def deploy(config: ServeConfig, progress: Progress | None = None) -> ServeHandle
                 logging_config=LOGGING,
             )
             targets = [
-                RunTarget(surrogate_app(config, surrogate), SURROGATE_APP, None, LOGGING),
+                RunTarget(
+                    surrogate_app(config, surrogate, load_surrogate), SURROGATE_APP, None, LOGGING
+                ),
                 RunTarget(api_app(config), API_APP, "/", LOGGING),
             ]
             if config.base_model is not None:

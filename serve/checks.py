@@ -28,7 +28,9 @@ def check_base_model(config: ServeConfig) -> None:
     if not any(folder.glob("tokenizer*")):
         missing.append("tokenizer.json")
     if missing:
-        raise ModelError(f"base model folder {folder} is incomplete: it has no {', '.join(missing)}")
+        raise ModelError(
+            f"base model folder {folder} is incomplete: it has no {', '.join(missing)}"
+        )
 
 
 def check_vllm() -> None:

@@ -235,7 +235,9 @@ class ServeClient:
             try:
                 reply = self._http.request(method, path, json=body)
             except httpx.TimeoutException as error:
-                raise ModelError(f"{path} gave no answer in time ({type(error).__name__})") from error
+                raise ModelError(
+                    f"{path} gave no answer in time ({type(error).__name__})"
+                ) from error
             except httpx.TransportError as error:
                 last = f"{type(error).__name__}: {error}"
             else:

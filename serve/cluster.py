@@ -24,7 +24,7 @@ def available_cores() -> int:
 
 
 def gpu_is_visible() -> bool:
-    """Whether torch sees a GPU; torch (seconds) is only asked where there is a GPU's device file."""
+    """Whether torch sees a GPU; torch (seconds) is only asked where a device file exists."""
     if not any(Path("/dev").glob("nvidia[0-9]*")) and not Path("/dev/kfd").exists():
         return False
     try:

@@ -38,7 +38,7 @@ class EngineConfig(BaseModel):
     enforce_eager: bool = True
     """Skip compilation and graph capture: starts sooner; set to false on GPUs for throughput."""
     enable_prefix_caching: bool = True
-    """Keep the key-value cache of prompts that share a beginning (one instruction, many samples)."""
+    """Keep the key-value cache of shared prompt beginnings (one instruction, many samples)."""
     max_num_seqs: int = Field(default=256, ge=1)
     """Sequences decoded together in one step."""
     tensor_parallel_size: int = Field(default=1, ge=1)

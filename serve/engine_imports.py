@@ -11,3 +11,4 @@ import vllm.v1.worker.cpu_model_runner
 import vllm.v1.worker.cpu_worker
 
 import serve.cpu_lora
+import serve.cpu_seeds

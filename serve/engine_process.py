@@ -48,7 +48,7 @@ class EngineContext:
         self._context: Any = multiprocessing.get_context(method)
         self._on_cpu = method == "forkserver"
 
-    def Process(  # noqa: N802 - the name of multiprocessing's own factory
+    def Process(
         self, *, target: Callable[..., Any], name: str, kwargs: Mapping[str, Any]
     ) -> multiprocessing.process.BaseProcess:
         """A process that runs `target(**kwargs)` with our environment and ends with us."""
@@ -73,9 +73,10 @@ def run_engine_core(
     os.environ.update(environ)
     exit_with_parent()
     if on_cpu:
-        from serve import cpu_lora
+        from serve import cpu_lora, cpu_seeds
 
         cpu_lora.install()
+        cpu_seeds.install()
     target(**kwargs)
 
 

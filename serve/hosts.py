@@ -69,4 +69,3 @@ class HostTable:
         """
         host = self.get(data.get("host"), data.get("supercell"))
         return Configuration.from_dict(data, host)
-

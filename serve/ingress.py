@@ -35,29 +35,34 @@ class HandleBackend:
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
         self._llm = ray_serve.get_deployment_handle(DEPLOYMENT, LLM_APP)
+        # Each handle holds a connection to the controller; there are as many as adapters.
+        self._handles: dict[tuple[str | None, bool], Any] = {}
         self._surrogate = ray_serve.get_deployment_handle(DEPLOYMENT, SURROGATE_APP)
 
     async def generate(self, kind: str, body: dict[str, Any], adapter: str | None) -> Reply:
-        handle = self._llm
-        if adapter is not None:
-            # Serve prefers a replica that has the adapter already.
-            handle = handle.options(multiplexed_model_id=body["model"])
         try:
-            return await handle.generate.remote(kind, body)
+            return await self._engine(body, adapter, stream=False).generate.remote(kind, body)
         except (RayError, RayServeException) as error:
             return _unavailable("the language model", error)
 
     async def stream(
         self, kind: str, body: dict[str, Any], adapter: str | None
     ) -> AsyncIterator[Reply | str]:
-        handle = self._llm.options(stream=True)
-        if adapter is not None:
-            handle = handle.options(multiplexed_model_id=body["model"])
         try:
-            async for item in handle.stream.remote(kind, body):
+            async for item in self._engine(body, adapter, stream=True).stream.remote(kind, body):
                 yield item
         except (RayError, RayServeException) as error:
             yield _unavailable("the language model", error)
+
+    def _engine(self, body: dict[str, Any], adapter: str | None, *, stream: bool) -> Any:
+        key = (adapter, stream)
+        if key not in self._handles:
+            handle = self._llm.options(stream=True) if stream else self._llm
+            if adapter is not None:
+                # Serve prefers a replica that has the adapter already.
+                handle = handle.options(multiplexed_model_id=body["model"])
+            self._handles[key] = handle
+        return self._handles[key]
 
     async def predict(self, configurations: list[dict[str, Any]]) -> Reply:
         try:

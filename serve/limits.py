@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.replies import error_body
-
-
-class _TooLarge(Exception):
-    pass
 
 
 class BodyLimit:
@@ -21,34 +18,25 @@ class BodyLimit:
 
     def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self.app, self.max_bytes = app, max_bytes
+        self._message = f"the request body is larger than {max_bytes} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         declared = next((v for k, v in scope["headers"] if k == b"content-length"), b"0")
-        seen, started = 0, False
+        if not declared.isdigit() or int(declared) > self.max_bytes:
+            body = error_body(self._message, "body_too_large", 413)
+            await JSONResponse(body, status_code=413)(scope, receive, send)
+            return
+        seen = 0
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self.max_bytes:
-                raise _TooLarge
+                raise HTTPException(413, self._message)
             return message
 
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            if not declared.isdigit() or int(declared) > self.max_bytes:
-                raise _TooLarge
-            await self.app(scope, counted, watched)
-        except _TooLarge:
-            if started:
-                raise
-            message = f"the request body is larger than {self.max_bytes} bytes"
-            response = JSONResponse(error_body(message, "body_too_large", 413), status_code=413)
-            await response(scope, receive, send)
+        await self.app(scope, counted, send)

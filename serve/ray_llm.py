@@ -1,11 +1,12 @@
 """Everything that is taken from `ray.llm._internal`, in one place.
 
 Ray's LLM library is made for adapters in cloud storage and has no public hook for local ones. What
-is relied on here, and checked by `tests/serve/test_ray_llm_contract.py`:
+is relied on here, and checked by `tests/serve/test_serve_ray_llm.py`:
 
-- `LLMServer.sync_init(llm_config, engine_cls=, model_downloader=)` and `start()`; `completions` and `chat` give an async generator; a request that was routed with a
-  multiplexed model id makes `model_downloader(download_timeout_s=, max_tries=)
-  .load_model_from_config(lora_model_id=, llm_config=)` and gives its result to the engine once;
+- `LLMServer.sync_init(llm_config, engine_cls=, model_downloader=)` and `start()`; `completions`
+  and `chat` give an async generator; a request that was routed with a multiplexed model id makes
+  `model_downloader(download_timeout_s=, max_tries=).load_model_from_config(lora_model_id=,
+  llm_config=)` and hands its result to the engine's `resolve_lora`;
 - `DiskMultiplexConfig(model_id, max_total_tokens, local_path, lora_assigned_int_id)`;
 - `VLLMEngine._prepare_engine_config`, whose configuration decides the executor, and
   `resolve_lora`, which loads an adapter that is not loaded yet;

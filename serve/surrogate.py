@@ -121,22 +121,26 @@ class SurrogateDeployment:
 
     @ray_serve.batch(max_batch_size=MAX_BATCH_REQUESTS, batch_wait_timeout_s=BATCH_WAIT_S)
     async def _predict_batch(self, requests: list[list[Configuration]]) -> list[Reply]:
-        surrogate = self._surrogate
-        if surrogate is None:
+        if self._surrogate is None:
             reason = self._error or "no surrogate is served yet"
             return [error_reply(reason, "surrogate_unavailable", 503) for _ in requests]
-        flat = [configuration for request in requests for configuration in request]
-        try:
-            predictions = await asyncio.to_thread(surrogate.predict, flat)
-        except (DesignLoopError, ValueError):
-            # One request that this surrogate cannot take must not fail those batched with it.
-            return [await asyncio.to_thread(_reply_alone, surrogate, r) for r in requests]
-        replies, start = [], 0
-        for request in requests:
-            stop = start + len(request)
-            replies.append(_reply(surrogate, predictions, start, stop))
-            start = stop
-        return replies
+        return await asyncio.to_thread(answer_batch, self._surrogate, requests)
+
+
+def answer_batch(surrogate: Surrogate, requests: list[list[Configuration]]) -> list[Reply]:
+    """Answer several requests with one call of the surrogate; one reply per request."""
+    flat = [configuration for request in requests for configuration in request]
+    try:
+        predictions = surrogate.predict(flat)
+    except (DesignLoopError, ValueError):
+        # One request that this surrogate cannot take must not fail those batched with it.
+        return [_reply_alone(surrogate, request) for request in requests]
+    replies, start = [], 0
+    for request in requests:
+        stop = start + len(request)
+        replies.append(_reply(surrogate, predictions, start, stop))
+        start = stop
+    return replies
 
 
 def _reply_alone(surrogate: Surrogate, request: list[Configuration]) -> Reply:

@@ -54,8 +54,17 @@ def make_adapter(base: Path, folder: Path, seed: int, rank: int = 8, scale: floa
     model = get_peft_model(
         LlamaForCausalLM.from_pretrained(base),
         LoraConfig(
-            r=rank, lora_alpha=32, target_modules=["q_proj", "k_proj", "v_proj", "o_proj",
-                                                   "gate_proj", "up_proj", "down_proj"],
+            r=rank,
+            lora_alpha=32,
+            target_modules=[
+                "q_proj",
+                "k_proj",
+                "v_proj",
+                "o_proj",
+                "gate_proj",
+                "up_proj",
+                "down_proj",
+            ],
         ),
     )
     for name, parameter in model.named_parameters():

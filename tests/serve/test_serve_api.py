@@ -1,0 +1,219 @@
+"""The HTTP API over a fake backend: names, limits, errors, never a stack trace."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+
+from serve.api import build_api
+from serve.config import ServeConfig
+from serve.replies import error_reply
+from serve.schemas import Health
+
+CONFIGURATION = {"host": "MoS2", "supercell": [4, 4, 1], "defects": [[0, "VAC"]]}
+
+
+class FakeBackend:
+    """Echoes; `reply` overrides what generate and predict answer."""
+
+    def __init__(self):
+        self.calls = []
+        self.reply = None
+        self.llm = "ok"
+
+    async def generate(self, kind, body, adapter):
+        self.calls.append((kind, body, adapter))
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply or {"status": 200, "body": {"choices": [], "model": body["model"]}}
+
+    async def stream(self, kind, body, adapter):
+        self.calls.append((kind, body, adapter))
+        if self.reply is not None:
+            yield self.reply
+            return
+        yield "data: 1\n\n"
+        yield "data: [DONE]\n\n"
+
+    async def predict(self, configurations):
+        self.calls.append(configurations)
+        rows = [{"mean": {"homo": 1.0}, "std": {"homo": 0.1}} for _ in configurations]
+        return self.reply or {
+            "status": 200,
+            "body": {"version": "v1", "properties": ["homo"], "predictions": rows},
+        }
+
+    async def health(self):
+        status = "ok" if self.llm == "ok" else "degraded"
+        return Health(status=status, llm=self.llm, surrogate="ok", surrogate_version="v1")
+
+
+@pytest.fixture
+def backend():
+    return FakeBackend()
+
+
+@pytest.fixture
+def client(tmp_path, backend):
+    folder = tmp_path / "adapters" / "r001-abc"
+    folder.mkdir(parents=True)
+    (folder / "adapter_model.safetensors").write_bytes(b"x")
+    (folder / "adapter_config.json").write_text("{}")
+    (folder / "manifest.json").write_text('{"round": 1}')
+    (tmp_path / "adapters" / "unfinished").mkdir()
+    config = ServeConfig(
+        base_model="some/model",
+        adapter_roots=(tmp_path / "adapters",),
+        limits={"max_body_bytes": 20_000, "max_prompts": 3, "max_configurations": 2},
+    )
+    return TestClient(
+        build_api(config, backend), base_url="http://127.0.0.1", raise_server_exceptions=False
+    )
+
+
+def test_models_lists_the_base_and_finished_adapters(client):
+    cards = client.get("/v1/models").json()["data"]
+    assert [card["id"] for card in cards] == ["base", "base:r001-abc"]
+    assert cards[1]["manifest"] == {"round": 1}
+    assert "/" not in cards[1]["root"]  # no server paths to clients
+
+
+@pytest.mark.parametrize(
+    "model, status, kind",
+    [
+        ("base:nope", 404, "model_not_found"),
+        ("base:unfinished", 404, "model_not_found"),
+        ("other", 404, "model_not_found"),
+        ("base:../../etc", 400, "invalid_model_name"),
+        ("base:", 400, "invalid_model_name"),
+        ("base:R001", 400, "invalid_model_name"),
+    ],
+)
+def test_unknown_and_malformed_models(client, backend, model, status, kind):
+    reply = client.post("/v1/completions", json={"model": model, "prompt": "x"})
+    assert (reply.status_code, reply.json()["error"]["type"]) == (status, kind)
+    assert backend.calls == []
+
+
+def test_an_adapter_is_passed_on_by_name(client, backend):
+    client.post("/v1/completions", json={"model": "base:r001-abc", "prompt": ["x", "y"], "n": 2})
+    kind, body, adapter = backend.calls[0]
+    assert (kind, adapter, body["n"], body["prompt"]) == ("completions", "r001-abc", 2, ["x", "y"])
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"structured_outputs": {"regex": "(a+)+$"}},
+        {"guided_regex": "a"},
+        {"chat_template": "{{ 1 }}"},
+        {"n": 0},
+        {"n": 10**9},
+        {"max_tokens": -1},
+        {"temperature": -1},
+        {"temperature": "NaN"},
+        {"prompt": []},
+        {"prompt": ""},
+        {"prompt": 3},
+        {"prompt": ["a", "b", "c", "d"]},
+        {"prompt": ["a", "b", "c"], "n": 1024 * 4},
+    ],
+)
+def test_requests_outside_the_bounds_are_422(client, backend, extra):
+    reply = client.post("/v1/completions", json={"model": "base", "prompt": "x", **extra})
+    assert reply.status_code == 422
+    assert reply.json()["error"]["message"]
+    assert backend.calls == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model":'])
+def test_bodies_that_are_no_request(client, content):
+    headers = {"content-type": "application/json"}
+    reply = client.post("/v1/completions", content=content, headers=headers)
+    assert reply.status_code in (400, 422)
+    assert reply.json()["error"]
+
+
+def test_large_bodies_are_413_with_and_without_a_declared_length(client):
+    body = json.dumps({"model": "base", "prompt": "x" * 30_000}).encode()
+    headers = {"content-type": "application/json"}
+    assert client.post("/v1/completions", content=body, headers=headers).status_code == 413
+
+    def chunks():
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+
+    assert client.post("/v1/completions", content=chunks(), headers=headers).status_code == 413
+
+
+def test_errors_of_the_engine_keep_their_status(client, backend):
+    backend.reply = error_reply("prompt too long", "BadRequestError", 400)
+    reply = client.post("/v1/completions", json={"model": "base", "prompt": "x"})
+    assert (reply.status_code, reply.json()["error"]["message"]) == (400, "prompt too long")
+
+
+def test_overload_says_when_to_come_back(client, backend):
+    backend.reply = error_reply("busy", "overloaded", 503)
+    reply = client.post("/v1/completions", json={"model": "base", "prompt": "x"})
+    assert reply.status_code == 503
+    assert int(reply.headers["retry-after"]) > 0
+
+
+def test_a_bug_shows_no_trace(client, backend):
+    backend.reply = RuntimeError("secret path /srv/models")
+    reply = client.post("/v1/completions", json={"model": "base", "prompt": "x"})
+    assert reply.status_code == 500
+    assert "secret" not in reply.text
+    assert "Traceback" not in reply.text
+    assert reply.json()["error"]["type"] == "internal_error"
+
+
+def test_streaming(client, backend):
+    body = {"model": "base", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    reply = client.post("/v1/chat/completions", json=body)
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    assert reply.text == "data: 1\n\ndata: [DONE]\n\n"
+    backend.reply = error_reply("no chat template", "BadRequestError", 400)
+    assert client.post("/v1/chat/completions", json=body).status_code == 400
+
+
+def test_predict(client):
+    reply = client.post("/v1/predict", json={"configurations": [CONFIGURATION]})
+    assert reply.json()["version"] == "v1"
+    assert reply.json()["predictions"][0]["mean"] == {"homo": 1.0}
+    too_many = {"configurations": [CONFIGURATION] * 3}
+    assert client.post("/v1/predict", json=too_many).status_code == 422
+    lacking = client.post("/v1/predict", json={"configurations": [{"host": "MoS2"}]})
+    assert lacking.status_code == 422
+    assert "defects" in lacking.json()["error"]["message"]
+    assert client.post("/v1/predict", json={"configurations": []}).status_code == 422
+
+
+def test_health(client, backend):
+    assert client.get("/healthz").status_code == 200
+    backend.llm = "unavailable (ActorDiedError)"
+    reply = client.get("/healthz")
+    assert (reply.status_code, reply.json()["status"]) == (503, "degraded")
+
+
+def test_other_origins_and_host_names_are_turned_away(client):
+    reply = client.get("/v1/models", headers={"origin": "http://evil.example"})
+    assert "access-control-allow-origin" not in reply.headers
+    assert client.get("/v1/models", headers={"host": "evil.example"}).status_code == 400
+
+
+def test_unknown_routes_and_methods_answer_json(client):
+    assert client.get("/nope").json()["error"]["code"] == 404
+    assert client.get("/v1/completions").json()["error"]["code"] == 405
+    assert client.get("/docs").status_code == 404
+
+
+def test_without_a_language_model_only_that_is_missing(backend, tmp_path):
+    config = ServeConfig(surrogate=tmp_path)
+    client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
+    assert client.get("/v1/models").json()["data"] == []
+    reply = client.post("/v1/completions", json={"model": "base", "prompt": "x"})
+    assert reply.status_code == 503
+    assert client.post("/v1/predict", json={"configurations": [CONFIGURATION]}).status_code == 200
