@@ -178,7 +178,7 @@ def _oracle(sections: Sections, host: Host | None) -> Iterator[Problem]:
         yield from explain(error, model, ("oracle", "settings"))
         return
     if oracle.kind == "table":
-        yield from _table(sections, settings.dataset)
+        yield from _table(sections, oracle.settings["dataset"])
     elif host is not None and "rules" in sections:
         yield from _calculator(sections, settings, host)
 

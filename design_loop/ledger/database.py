@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -125,11 +126,11 @@ class Database:
 
 def insert_missing(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert a row unless one with its key is there; True if it was inserted."""
+    statement: postgresql.Insert | sqlite.Insert
     if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert
+        statement = postgresql.insert(table).values(dict(row)).on_conflict_do_nothing()
     else:
-        from sqlalchemy.dialects.sqlite import insert
-    statement = insert(table).values(dict(row)).on_conflict_do_nothing()
+        statement = sqlite.insert(table).values(dict(row)).on_conflict_do_nothing()
     # Row counts of inserts are not portable; what was inserted comes back.
     key = next(iter(table.primary_key))
     return connection.execute(statement.returning(key)).first() is not None

@@ -58,7 +58,7 @@ def samples(connection: Connection, campaign: str, number: int) -> list[CheckedS
     )
     return [
         CheckedSample(
-            Sample(r.index, r.asked, r.text, r.finish_reason, r.adapter, r.prompt),
+            Sample(r._mapping["index"], r.asked, r.text, r.finish_reason, r.adapter, r.prompt),
             r.checked,
             r.candidate,
             r.drop_reason,
@@ -122,14 +122,21 @@ def pending_calls(connection: Connection, campaign: str, number: int) -> list[Pe
     return [PendingCall(*row) for row in connection.execute(statement)]
 
 
-def finished_elsewhere(connection: Connection, campaign: str, number: int) -> list[Row[Any]]:
-    """Read (candidate, oracle_key, result, seconds) of pending calls whose result is known."""
-    keys = {call.oracle_key: call.candidate for call in pending_calls(connection, campaign, number)}
+def finished_elsewhere(
+    connection: Connection, campaign: str, number: int
+) -> list[tuple[str, str, dict[str, float], float | None]]:
+    """Read (candidate, oracle key, result, seconds) of pending calls whose result is known."""
+    waiting = pending_calls(connection, campaign, number)
     calls = t.oracle_calls.c
     statement = select(calls.key, calls.result, calls.seconds).where(
-        calls.key.in_(keys), calls.state == CallState.DONE
+        calls.key.in_({call.oracle_key for call in waiting}), calls.state == CallState.DONE
     )
-    return [(keys[row.key], *row) for row in connection.execute(statement)]
+    done = {row.key: row for row in connection.execute(statement)}
+    return [
+        (call.candidate, row.key, row.result, row.seconds)
+        for call in waiting
+        if (row := done.get(call.oracle_key)) is not None
+    ]
 
 
 def labels(

@@ -215,7 +215,7 @@ class Ledger(LedgerReader):
                 writes.add_oracle_label(
                     connection, campaign, number, candidate, key, result, seconds
                 )
-            return [candidate for candidate, *_ in found]
+            return [candidate for candidate, _, _, _ in found]
 
     def record_label(
         self,

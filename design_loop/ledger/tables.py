@@ -64,8 +64,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def _campaign(**options: bool) -> Column[str]:
-    return Column("campaign", String(80), ForeignKey("campaigns.id"), nullable=False, **options)
+def _campaign(primary_key: bool = False) -> Column[str]:
+    reference = ForeignKey("campaigns.id")
+    return Column("campaign", String(80), reference, nullable=False, primary_key=primary_key)
 
 
 def _round_reference() -> ForeignKeyConstraint:

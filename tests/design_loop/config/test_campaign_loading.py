@@ -161,6 +161,7 @@ def test_a_folder_goes_before_a_model_of_that_name(write, tmp_path):
     assert loaded.base_model == str(tmp_path / "owner" / "model")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_cif_of_another_host_does_not_fit_the_dataset(write, tmp_path):
     (tmp_path / "NbTe2.cif").write_text(CIF.format(name="NbTe2"))
     text = changed(host__name="NbTe2.cif", rules__defects=["V_Te"])

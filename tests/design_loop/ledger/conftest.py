@@ -12,17 +12,16 @@ from sqlalchemy.engine import make_url
 
 from design_loop.ledger import Ledger
 
+ADDRESS = os.environ.get("DESIGN_LOOP_TEST_POSTGRES")
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+
+@pytest.fixture(params=["sqlite", "postgresql"] if ADDRESS else ["sqlite"])
 def target(request, tmp_path):
     """Address of an empty ledger, on every kind of database there is."""
     if request.param == "sqlite":
         yield str(tmp_path / "ledger.sqlite")
         return
-    address = os.environ.get("DESIGN_LOOP_TEST_POSTGRES")
-    if not address:
-        pytest.skip("DESIGN_LOOP_TEST_POSTGRES names no database")
-    url = make_url(address).set(drivername="postgresql+psycopg")
+    url = make_url(ADDRESS).set(drivername="postgresql+psycopg")
     schema = f"test_{uuid.uuid4().hex[:12]}"
     admin = create_engine(url, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
