@@ -78,7 +78,7 @@ def test_before_the_first_surrogate_it_is_503(deployment):
 def configurations(*counts):
     host = get_host("MoS2", (4, 4, 1))
     sites = range(host.n_sites)
-    return [Configuration.from_changes(host, {s: "VAC" for s in sites[:n]}) for n in counts]
+    return [Configuration.from_changes(host, dict.fromkeys(sites[:n], "VAC")) for n in counts]
 
 
 def test_a_batch_is_one_call_and_split_again():
