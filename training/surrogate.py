@@ -1,0 +1,265 @@
+"""Fits surrogates: labels in, a finished surrogate folder out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from defects.configuration import Configuration
+from defects.encodings.sparse import SparseEncoder
+from defects.errors import DatasetError, ModelError
+from defects.hosts import Host
+from defects.rules import Rules
+from defects.surrogates.encoded import Encoded
+from defects.surrogates.fitted import host_to_dict
+from defects.surrogates.folder import finish_folder, unfinished_folder
+from defects.surrogates.property_model import KINDS
+from training.surrogate_property import FitOptions, fit_property
+
+logger = logging.getLogger(__name__)
+
+#: Fewest configurations (up to symmetry) with a label of a property.
+MIN_LABELS = 20
+N_FOLDS = 5
+
+
+def fit_surrogate(
+    configurations: Sequence[Configuration],
+    values: Mapping[str, Sequence[float] | np.ndarray],
+    host: Host,
+    out_dir: str | Path,
+    *,
+    rules: Rules | Sequence[str] | None = None,
+    seed: int = 0,
+    model: str = "auto",
+    iterations: int = 800,
+    budget_s: float | None = None,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Fit a surrogate and leave it as a finished folder.
+
+    Parameters
+    ----------
+    configurations : sequence of Configuration, n
+        All on `host`.
+    values : mapping of property name to array, shape (n,)
+        Labels in the property's unit; NaN where a configuration has none. Properties may have
+        labels for different configurations.
+    host : Host
+    out_dir : path
+        Must not exist; appears only when everything is written.
+    rules : Rules or sequence of str, optional
+        Defects that configurations to predict may have, on top of those in the labels.
+    seed : int
+        Same labels, seed and settings give the same predictions.
+    model : {"auto", "pairs", "trees"}
+        Kind of model (see `defects.surrogates.property_model.KINDS`); ``auto`` takes, property by
+        property, the one with the smallest cross-validated error.
+    iterations : int
+        Trees per fold.
+    budget_s : float, optional
+        With ``auto``: once this many seconds are spent, no further kind is tried.
+    threads : int, optional
+        Threads to fit with; all CPUs, at most 8, when not given.
+
+    Returns
+    -------
+    dict
+        The manifest: labels, their hash, cross-validated figures (folds grouped by canonical key),
+        calibration, versions, hashes of all files, and ``version``.
+
+    Raises
+    ------
+    DatasetError
+        When labels are missing, too few, constant or not finite.
+    ModelError
+        When the folder exists, a configuration is on another host, or a setting is unknown.
+    """
+    started = time.monotonic()
+    if model != "auto" and model not in KINDS:
+        raise ModelError(f"unknown kind of surrogate {model!r}: give auto, {', '.join(KINDS)}")
+    labels = _labels(configurations, values)
+    encoder = _encoder(configurations, host, rules)
+    batch = Encoded(configurations, encoder)
+    keys = [c.key for c in configurations]
+    for name, column in labels.items():
+        _check_labels(name, column, keys)
+
+    options = FitOptions(
+        kinds=KINDS if model == "auto" else (model,),
+        n_folds=N_FOLDS,
+        iterations=iterations,
+        seed=seed,
+        threads=threads or min(os.cpu_count() or 1, 8),
+        deadline=None if budget_s is None else started + budget_s,
+    )
+    labelled = np.zeros(len(configurations), dtype=bool)
+    with unfinished_folder(out_dir) as work:
+        entries: dict[str, Any] = {}
+        for number, (name, column) in enumerate(labels.items()):
+            rows = np.flatnonzero(~np.isnan(column))
+            labelled[rows] = True
+            part = Encoded([configurations[i] for i in rows], encoder)
+            fitted, report = fit_property(
+                name, part, column[rows], [keys[i] for i in rows], options
+            )
+            folder = f"{number:02d}-{name}"
+            (work / folder).mkdir()
+            fitted.save(work / folder)
+            entries[name] = {"folder": folder, **report}
+            logger.info("%s: %s, MAE %.4g", name, report["model"], report["metrics"]["mae"])
+        counts = batch.counts[labelled]
+        manifest = {
+            "host": host_to_dict(host),
+            "encoder": encoder.spec(),
+            "properties": entries,
+            "domain": {
+                "max_defects": int(counts.sum(axis=1).max()),
+                "counts": dict(zip(encoder.defects, map(int, counts.max(axis=0)), strict=True)),
+            },
+            "n_labels": int(labelled.sum()),
+            "data_sha256": _data_hash(keys, labels),
+            "seed": seed,
+            "model": model,
+            "iterations": iterations,
+            "fit_seconds": round(time.monotonic() - started, 2),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": _versions(),
+        }
+        return finish_folder(work, out_dir, manifest)
+
+
+def train_from_dataset(
+    data_path: str | Path,
+    properties: Sequence[str],
+    out_dir: str | Path,
+    *,
+    rules: Rules | Sequence[str] | None = None,
+    seed: int = 0,
+    model: str = "auto",
+    iterations: int = 800,
+    budget_s: float | None = None,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Fit a surrogate to a dataset in the 2DMD layout; see `fit_surrogate`.
+
+    Parameters
+    ----------
+    data_path : path
+        Dataset folder, or the name of a bundled dataset.
+    properties : sequence of str
+        Which properties; empty for all that have enough labels.
+
+    Raises
+    ------
+    DatasetError
+        When the dataset cannot be read or lacks a property.
+    """
+    from defects.datasets import resolve_dataset
+
+    dataset = resolve_dataset(str(data_path))
+    names = list(dict.fromkeys(properties))
+    missing = [p for p in names if p not in dataset.properties]
+    if missing:
+        raise DatasetError(
+            f"{data_path} has no labels of {', '.join(missing)}; it has "
+            f"{', '.join(dataset.properties) or 'none'}"
+        )
+    records = [r for r in dataset if r.properties]
+    configurations = [r.configuration for r in records]
+    values = {
+        name: np.array([r.properties.get(name, np.nan) for r in records], dtype=float)
+        for name in names
+    }
+    return fit_surrogate(
+        configurations,
+        values,
+        dataset.host,
+        out_dir,
+        rules=rules,
+        seed=seed,
+        model=model,
+        iterations=iterations,
+        budget_s=budget_s,
+        threads=threads,
+    )
+
+
+def _labels(
+    configurations: Sequence[Configuration], values: Mapping[str, Sequence[float] | np.ndarray]
+) -> dict[str, np.ndarray]:
+    if not values:
+        raise DatasetError("no property to fit; name at least one")
+    labels = {}
+    for name, column in values.items():
+        array = np.asarray(column, dtype=float)
+        if array.shape != (len(configurations),):
+            raise DatasetError(
+                f"{name}: {array.shape} labels for {len(configurations)} configurations"
+            )
+        if np.isinf(array).any():
+            raise DatasetError(
+                f"{name}: label {int(np.flatnonzero(np.isinf(array))[0])} is infinite"
+            )
+        labels[name] = array
+    return labels
+
+
+def _check_labels(name: str, column: np.ndarray, keys: Sequence[str]) -> None:
+    known = np.flatnonzero(~np.isnan(column))
+    if not len(known):
+        raise DatasetError(f"{name}: all {len(column)} labels are missing (NaN); nothing to fit")
+    distinct = len({keys[i] for i in known})
+    if distinct < MIN_LABELS:
+        raise DatasetError(
+            f"{name}: {distinct} labelled configurations (up to symmetry), a surrogate needs at "
+            f"least {MIN_LABELS}; label more with `data label`"
+        )
+    if np.ptp(column[known]) <= 1e-12 * max(1.0, float(np.abs(column[known]).max())):
+        raise DatasetError(
+            f"{name}: all {len(known)} labels are {column[known][0]:g}; there is nothing to learn"
+        )
+
+
+def _encoder(
+    configurations: Sequence[Configuration], host: Host, rules: Rules | Sequence[str] | None
+) -> SparseEncoder:
+    wanted = list(rules.defects if isinstance(rules, Rules) else rules or ())
+    counts = [c.counts() for c in configurations]
+    found = sorted({name for c in counts for name in c})
+    most = max((sum(c.values()) for c in counts), default=1)
+    if isinstance(rules, Rules):
+        most = max(most, rules.max_defects)
+    return SparseEncoder(host, [*wanted, *(d for d in found if d not in wanted)], max(most, 2))
+
+
+def _data_hash(keys: Sequence[str], labels: Mapping[str, np.ndarray]) -> str:
+    """Hash of which labels there are, whatever their order."""
+    rows = sorted(
+        [key, name, repr(float(value))]
+        for name, column in labels.items()
+        for key, value in zip(keys, column, strict=True)
+        if not np.isnan(value)
+    )
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("design-loop", "numpy", "catboost"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found

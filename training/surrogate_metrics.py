@@ -1,0 +1,68 @@
+"""Folds and figures of merit of surrogates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from defects.surrogates.base import Z90
+
+
+def grouped_folds(keys: Sequence[str], n_folds: int, seed: int) -> np.ndarray:
+    """Fold of every label; equivalent configurations share one.
+
+    Parameters
+    ----------
+    keys : sequence of str
+        Canonical key of each configuration (`Configuration.key`).
+    n_folds, seed : int
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+    """
+    # Sorted first: the folds depend on which configurations there are, not on their order.
+    unique, inverse = np.unique(np.array(keys), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(unique))
+    return (order % n_folds)[inverse]
+
+
+def figures(truth: np.ndarray, mean: np.ndarray, std: np.ndarray | None = None) -> dict[str, float]:
+    """Figures of merit of predictions on held-out labels.
+
+    Parameters
+    ----------
+    truth, mean, std : ndarray, shape (n,)
+        In eV; `std` is the spread.
+
+    Returns
+    -------
+    dict
+        ``mae``, ``rmse`` (eV), ``r2``, ``within_20_mev`` (share of errors below 0.02 eV), and with
+        a spread ``coverage_90``, ``coverage_1_sigma`` (shares) and ``width_90`` (mean, eV).
+    """
+    error = mean - truth
+    variance = float(truth.var())
+    found = {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt((error**2).mean())),
+        "r2": float(1 - (error**2).mean() / variance) if variance else float("nan"),
+        "within_20_mev": float((np.abs(error) < 0.02).mean()),
+    }
+    if std is not None:
+        found["coverage_90"] = float((np.abs(error) <= Z90 * std).mean())
+        found["coverage_1_sigma"] = float((np.abs(error) <= std).mean())
+        found["width_90"] = float(2 * Z90 * std.mean())
+    return found
+
+
+def conformal_factor(error: np.ndarray, spread: np.ndarray, share: float = 0.9) -> float:
+    """Factor on the spread with which mean ± 1.645 spread covers the share of held-out labels.
+
+    Normalised split conformal prediction with the finite-sample correction; the errors and spreads
+    must come from models that did not see these labels.
+    """
+    scores = np.sort(np.abs(error) / spread)
+    rank = min(int(np.ceil((len(scores) + 1) * share)), len(scores))
+    return float(scores[rank - 1] / Z90)
