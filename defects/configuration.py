@@ -92,7 +92,7 @@ class Configuration:
 
     @cached_property
     def _canonical_code(self) -> np.ndarray:
-        """Smallest image under the group as codes site * n_species + species, shape (n_defects,)."""
+        """Smallest image under the group, codes site * n_species + species, shape (n_defects,)."""
         if not self.defects:
             return np.empty(0, dtype=np.int64)
         names = sorted({d.species for d in self.defects})

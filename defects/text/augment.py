@@ -24,6 +24,25 @@ def random_member(configuration: Configuration, rng: np.random.Generator) -> Con
     return configuration.transform(group[int(rng.integers(len(group)))])
 
 
+def anchored(configuration: Configuration, rng: np.random.Generator) -> Configuration:
+    """The translate that brings a randomly chosen defect into cell (0, 0).
+
+    Properties depend on where defects lie to each other, not on where they lie in the cell. With
+    one defect in the first cell the indices of the others are their offsets from it, which spares
+    a small model the modular subtraction.
+    """
+    host = configuration.host
+    anchor = configuration.defects[int(rng.integers(configuration.n_defects))].site
+    shape = np.array(host.supercell)
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    changes = {}
+    for defect in configuration.defects:
+        cell = (host.cell_index[defect.site] - host.cell_index[anchor]) % shape
+        atom = int(host.sublattice[defect.site])
+        changes[atom * host.n_cells + int(cell @ strides)] = defect.species
+    return Configuration.from_changes(host, changes)
+
+
 def random_subset(
     names: Sequence[str], rng: np.random.Generator, keep_all: float = 0.5
 ) -> list[str]:
@@ -43,6 +62,7 @@ def training_pair(
     rng: np.random.Generator,
     *,
     keep_all: float = 0.5,
+    anchor: float = 0.0,
     units: Mapping[str, str] | None = None,
 ) -> tuple[str, str]:
     """One (prompt, answer) pair with every augmentation applied.
@@ -58,8 +78,13 @@ def training_pair(
     rng : numpy Generator
     keep_all : float
         Probability that every property is asked for.
+    anchor : float
+        Probability that the sample is translated so that a random defect lies in cell (0, 0);
+        otherwise its place in the cell is random.
     """
     shown = random_member(configuration, rng)
+    if configuration.n_defects and rng.random() < anchor:
+        shown = anchored(shown, rng)
     names = random_subset(list(properties), rng, keep_all)
     frame = random_frame(configuration.host, rng) if fmt == "full" else Frame()
     request = Request(

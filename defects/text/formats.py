@@ -57,7 +57,7 @@ def parse_answer(text: str, request: Request, fmt: str) -> Configuration:
     return configuration
 
 
-def _module(fmt: str):  # noqa: ANN202 - one of two modules
+def _module(fmt: str):
     if fmt not in FORMATS:
         raise ValueError(f"format {fmt!r} is none of {', '.join(FORMATS)}")
     return compact if fmt == "compact" else full

@@ -11,7 +11,7 @@ from defects.properties import PROPERTIES
 from defects.rules import Rules
 from defects.text.frame import Frame
 
-#: Decimals of floats in a request. The last digit of a gap in eV is a tenth of the 20 meV that count.
+#: Decimals of floats in a request: 1 meV, well under the 20 meV within which a gap counts as hit.
 DECIMALS = 3
 
 
