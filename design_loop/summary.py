@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from defects.errors import ConfigError
 from defects.targets import Target, surrogate_error
-from design_loop.config import CampaignConfig
 from design_loop.ledger import (
     Campaign,
     Funnel,
@@ -22,6 +21,9 @@ from design_loop.ledger import (
     Source,
     StepState,
 )
+
+if TYPE_CHECKING:
+    from design_loop.config import CampaignConfig
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class CampaignSummary:
     """A campaign in numbers: its rounds, and its labelled candidates by rank."""
 
     campaign: Campaign
-    config: CampaignConfig
+    targets: tuple[Target, ...]
     rounds: tuple[RoundSummary, ...]
     candidates: tuple[RankedCandidate, ...]
     funnel: Funnel
@@ -121,34 +123,30 @@ class CampaignSummary:
         """Smallest distance to the targets, eV."""
         return min((c.error for c in self.candidates if math.isfinite(c.error)), default=None)
 
-    @property
-    def oracle_budget(self) -> int:
-        """Oracle calls that the campaign may make; 0 without an oracle."""
-        return oracle_budget(self.config)
-
 
 def oracle_budget(config: CampaignConfig) -> int:
     """Oracle calls that a campaign may make in all its rounds; 0 without an oracle."""
     return 0 if config.oracle.kind == "none" else config.selection.budget * config.rounds
 
 
-def campaign_config(campaign: Campaign) -> CampaignConfig:
-    """Read the configuration back that a campaign was started with.
+def campaign_targets(campaign: Campaign) -> tuple[Target, ...]:
+    """Read back what a campaign was started to find.
+
+    Only this part of the recorded configuration is read, so that campaigns of older versions can
+    still be shown.
 
     Raises
     ------
     ConfigError
-        When another version of the program wrote it in a way that this one does not know.
+        When this version does not know such targets.
     """
     try:
-        return CampaignConfig.model_validate(campaign.config)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        return tuple(Target.model_validate(target) for target in campaign.config["targets"])
+    except (KeyError, TypeError, ValidationError) as error:
         version = campaign.versions.get("design-loop", "unknown")
         raise ConfigError(
-            f"{campaign.id}: its recorded configuration is not one of this version of design-loop "
-            f"({place}: {first['msg']}); use the version that started it, {version}"
+            f"{campaign.id}: its recorded targets are not of this version of design-loop; "
+            f"use the version that started it, {version}"
         ) from error
 
 
@@ -208,9 +206,9 @@ def rank_candidates(
 
 def summarise_round(ledger: Ledger, campaign: str, number: int) -> RoundSummary:
     """Summarise one round of a campaign."""
-    config = campaign_config(ledger.campaign(campaign))
+    targets = campaign_targets(ledger.campaign(campaign))
     [found] = [r for r in ledger.rounds(campaign) if r.number == number]
-    return _summarise(ledger, campaign, found, rank_candidates(ledger, campaign, config.targets))
+    return _summarise(ledger, campaign, found, rank_candidates(ledger, campaign, targets))
 
 
 def summarise_campaign(ledger: Ledger, campaign: str) -> CampaignSummary:
@@ -222,11 +220,11 @@ def summarise_campaign(ledger: Ledger, campaign: str) -> CampaignSummary:
         When the ledger has no such campaign.
     """
     found = ledger.campaign(campaign)
-    config = campaign_config(found)
-    ranked = rank_candidates(ledger, found.id, config.targets)
+    targets = campaign_targets(found)
+    ranked = rank_candidates(ledger, found.id, targets)
     return CampaignSummary(
         campaign=found,
-        config=config,
+        targets=targets,
         rounds=tuple(_summarise(ledger, found.id, r, ranked) for r in ledger.rounds(found.id)),
         candidates=ranked,
         funnel=ledger.funnel(found.id),

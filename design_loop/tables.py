@@ -54,7 +54,7 @@ def short_adapter(name: str | None) -> str:
 
 def shown_properties(summary: CampaignSummary) -> tuple[str, ...]:
     """The targets' properties, and those that are always of interest where they are labelled."""
-    wanted = [t.property for t in summary.config.targets]
+    wanted = [t.property for t in summary.targets]
     labelled = {name for c in summary.candidates for name in c.properties}
     return tuple(dict.fromkeys([*wanted, *(p for p in ALWAYS if p in labelled)]))
 

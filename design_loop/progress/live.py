@@ -43,6 +43,11 @@ class LiveProgress:
             console=console, get_renderable=self.render, refresh_per_second=4, transient=False
         )
 
+    @property
+    def campaign(self) -> str:
+        """Id of the campaign that began; empty before."""
+        return self._state.campaign
+
     def __enter__(self) -> Self:
         self._live.start()
         return self

@@ -31,6 +31,11 @@ class PlainProgress:
         self._state = state or DisplayState()
         self._told = 0.0
 
+    @property
+    def campaign(self) -> str:
+        """Id of the campaign that began; empty before."""
+        return self._state.campaign
+
     def __enter__(self) -> Self:
         return self
 

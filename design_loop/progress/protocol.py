@@ -18,6 +18,10 @@ class Progress(Protocol):
     (`step_finished`) again, so that the display is complete.
     """
 
+    @property
+    def campaign(self) -> str:
+        """Id of the campaign that began; empty before."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -54,13 +58,17 @@ class Progress(Protocol):
 class SilentProgress:
     """Shows nothing; for callers that want results only."""
 
+    def __init__(self) -> None:
+        self.campaign = ""
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         return None
 
-    def campaign_started(self, campaign: str, config: CampaignConfig) -> None: ...
+    def campaign_started(self, campaign: str, config: CampaignConfig) -> None:
+        self.campaign = campaign
 
     def step_started(self, number: int, step: str, detail: str = "") -> None: ...
 

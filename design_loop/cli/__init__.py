@@ -1,0 +1,72 @@
+"""The command line: noun, verb. Everything heavy is imported by the command that needs it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import typer
+
+from defects.errors import ConfigError, DesignLoopError
+from design_loop.cli import adapter, base, campaign, data, generate, serve, surrogate
+from design_loop.cli.output import StderrHandler, UsageError, fail
+
+app = typer.Typer(
+    name="design-loop",
+    help="Inverse design of point defects in 2D materials: campaigns that run themselves.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(campaign.app, name="campaign")
+app.add_typer(data.app, name="data")
+app.add_typer(base.app, name="base")
+app.add_typer(adapter.app, name="adapter")
+app.add_typer(surrogate.app, name="surrogate")
+app.command(name="generate")(generate.generate)
+app.command(name="serve")(serve.serve)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(version("design-loop"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+    debug: bool = typer.Option(
+        False, "--debug", envvar="DESIGN_LOOP_DEBUG", help="Show details and traces of errors."
+    ),
+) -> None:
+    level = logging.INFO if debug else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", handlers=[StderrHandler()])
+    if debug:
+        os.environ["DESIGN_LOOP_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command line; ends the process.
+
+    Exit codes: 0 success, 2 wrong usage or configuration, 130 interrupted, 1 any other error.
+    """
+    try:
+        app()
+    except (ConfigError, UsageError) as error:
+        fail(error, 2)
+    except DesignLoopError as error:
+        fail(error, 1)
+    except BrokenPipeError:
+        # The reader of our output went away (`... | head`): no error of ours, and nothing to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        # A full disk, a folder without rights: the user's to mend, named by file and reason.
+        fail(error, 1)

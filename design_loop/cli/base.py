@@ -1,0 +1,15 @@
+"""stub"""
+
+import typer
+
+app = typer.Typer()
+
+
+@app.callback()
+def _cb() -> None:
+    pass
+
+
+@app.command()
+def train() -> None:
+    """later"""

@@ -1,0 +1,265 @@
+"""``design-loop campaign``: run, resume, list, show, export, report."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from defects.errors import DesignLoopError
+from design_loop.cli.output import (
+    WORKDIR,
+    Format,
+    FormatOption,
+    StoreOption,
+    WorkdirOption,
+    print_json,
+    print_tables,
+    store_target,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from design_loop.config import CampaignConfig
+    from design_loop.ledger import Ledger
+    from design_loop.progress import Progress
+    from design_loop.summary import CampaignSummary
+
+app = typer.Typer(
+    help="Run campaigns, look at them, take their candidates out.", no_args_is_help=True
+)
+
+IdArgument = Annotated[
+    str, typer.Argument(metavar="ID", help="Campaign, or the beginning of its id.")
+]
+
+
+class ExportFormat(StrEnum):
+    """What ``campaign export`` writes."""
+
+    cif = "cif"
+    poscar = "poscar"
+    extxyz = "extxyz"
+    json = "json"
+    csv = "csv"
+
+
+@app.command()
+def run(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE.yaml", help="Campaign file, or a shipped one's name.")
+    ],
+    workdir: WorkdirOption = WORKDIR,
+    store: StoreOption = None,
+) -> None:
+    """Run a campaign to its end."""
+    config = read_campaign(file)
+
+    def drive(progress: Progress) -> CampaignSummary:
+        from design_loop.campaign import run_campaign
+
+        return run_campaign(config, workdir, store_target(workdir, store), progress)
+
+    _drive(drive, workdir, store)
+
+
+@app.command()
+def resume(
+    campaign: IdArgument, workdir: WorkdirOption = WORKDIR, store: StoreOption = None
+) -> None:
+    """Go on with a campaign that was stopped, killed or failed; nothing is done twice."""
+    with _ledger(workdir, store) as ledger:
+        found = ledger.campaign(campaign).id
+
+    def drive(progress: Progress) -> CampaignSummary:
+        from design_loop.campaign import resume_campaign
+
+        return resume_campaign(found, workdir, store_target(workdir, store), progress)
+
+    _drive(drive, workdir, store)
+
+
+@app.command(name="list")
+def list_(
+    workdir: WorkdirOption = WORKDIR,
+    store: StoreOption = None,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """List the campaigns of a ledger, the newest first."""
+    with _ledger(workdir, store) as ledger:
+        campaigns = ledger.campaigns()
+    if fmt is Format.json:
+        print_json([_campaign_dict(c) for c in campaigns])
+        return
+    from design_loop.tables import campaigns_table
+
+    print_tables(campaigns_table(campaigns))
+
+
+@app.command()
+def show(
+    campaign: IdArgument,
+    workdir: WorkdirOption = WORKDIR,
+    store: StoreOption = None,
+    top: Annotated[int, typer.Option(min=0, help="How many candidates to list.")] = 10,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Show a campaign: its rounds, what was dropped and why, where the time went, candidates."""
+    summary = _summary(campaign, workdir, store)
+    if fmt is Format.json:
+        from design_loop.export import candidate_dict
+
+        print_json(
+            _campaign_dict(summary.campaign)
+            | {
+                "targets": [t.text() for t in summary.targets],
+                "hits": summary.hits,
+                "best_error": summary.best_error,
+                "funnel": _plain(summary.funnel),
+                "rounds": [_plain(r) for r in summary.rounds],
+                "candidates": [candidate_dict(c) for c in summary.candidates[:top]],
+            }
+        )
+        return
+    from design_loop import tables
+
+    state = f"{summary.campaign.id}: {summary.campaign.state}"
+    error = (summary.campaign.error or "").strip().splitlines()
+    typer.echo(state + (f" ({error[-1]})" if error else ""))
+    typer.echo(f"targets: {'; '.join(t.text() for t in summary.targets)}\n")
+    shown = [tables.rounds_table(summary.rounds), tables.times_table(summary.rounds)]
+    if summary.funnel.drops:
+        shown.append(tables.drops_table(summary))
+    print_tables(*shown, tables.candidates_table(summary, top))
+
+
+@app.command()
+def export(
+    campaign: IdArgument,
+    out: Annotated[Path, typer.Option(help="Folder to write to.", show_default=False)],
+    fmt: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
+    top: Annotated[int | None, typer.Option(min=1, help="Only so many of the best.")] = None,
+    hits: Annotated[bool, typer.Option("--hits", help="Only those that meet all targets.")] = False,
+    workdir: WorkdirOption = WORKDIR,
+    store: StoreOption = None,
+) -> None:
+    """Write the labelled candidates as files, the best first."""
+    from design_loop.export import export_candidates
+
+    summary = _summary(campaign, workdir, store)
+    files = export_candidates(summary, fmt.value, out, top=top, only_hits=hits)
+    typer.echo(f"{len(files)} {'file' if len(files) == 1 else 'files'} in {out}")
+
+
+@app.command()
+def report(
+    campaign: IdArgument,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE.html", help="File to write.", show_default=False)
+    ],
+    workdir: WorkdirOption = WORKDIR,
+    store: StoreOption = None,
+) -> None:
+    """Write the report of a campaign: one HTML file that needs nothing else."""
+    from design_loop.report import write_report
+
+    with _ledger(workdir, store) as ledger:
+        write_report(ledger, campaign, out)
+    typer.echo(str(out))
+
+
+def read_campaign(file: str) -> CampaignConfig:
+    """A campaign file, or a shipped campaign where there is no such file."""
+    from design_loop.config import load_campaign, load_preset, preset_names
+
+    if not Path(file).exists() and file in preset_names():
+        return load_preset(file)
+    return load_campaign(file)
+
+
+def _drive(drive: Callable[[Progress], CampaignSummary], workdir: Path, store: str | None) -> None:
+    """Run or resume under a display; afterwards leave files and print the best candidates."""
+    from design_loop.progress import campaign_progress
+
+    with _stoppable():
+        progress = campaign_progress()
+        try:
+            with progress:
+                summary = drive(progress)
+        except KeyboardInterrupt:
+            typer.echo(f"\nstopped; nothing is lost. {_how(progress, workdir, store)}", err=True)
+            raise typer.Exit(130) from None
+        except (DesignLoopError, OSError):
+            if progress.campaign:
+                typer.echo(f"The campaign stopped. {_how(progress, workdir, store)}", err=True)
+            raise
+    from design_loop.results import leave_results
+    from design_loop.tables import candidates_table, times_table
+
+    with _ledger(workdir, store) as ledger:
+        folder = leave_results(ledger, summary, workdir)
+    print_tables(times_table(summary.rounds), candidates_table(summary))
+    typer.echo(f"Everything is in {folder}; the report is {folder / 'report.html'}")
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Treat a polite kill (SIGTERM) like Ctrl-C, so that Ray and vLLM are taken down."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _how(progress: Progress, workdir: Path, store: str | None) -> str:
+    """The command that goes on, with the options that this one had."""
+    if not progress.campaign:
+        return "No campaign had begun."
+    words = ["design-loop campaign resume", progress.campaign]
+    if workdir != WORKDIR:
+        words.append(f"--workdir {workdir}")
+    if store is not None:
+        words.append(f"--store {store}" if "://" not in store else "--store ...")
+    return f"Go on with: {' '.join(words)}"
+
+
+def _ledger(workdir: Path, store: str | None) -> Ledger:
+    """An existing ledger."""
+    from design_loop.ledger import Ledger
+
+    return Ledger(store_target(workdir, store), create=False)
+
+
+def _summary(campaign: str, workdir: Path, store: str | None) -> CampaignSummary:
+    from design_loop.summary import summarise_campaign
+
+    with _ledger(workdir, store) as ledger:
+        return summarise_campaign(ledger, campaign)
+
+
+def _campaign_dict(campaign: Any) -> dict[str, Any]:
+    return {
+        "id": campaign.id,
+        "name": campaign.name,
+        "state": str(campaign.state),
+        "host": campaign.config.get("host"),
+        "seed": campaign.seed,
+        "workdir": campaign.workdir,
+        "created": campaign.created.isoformat(),
+        "updated": campaign.updated.isoformat(),
+        "error": campaign.error,
+        "versions": dict(campaign.versions),
+    }
+
+
+def _plain(record: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(record)

@@ -1,0 +1,77 @@
+"""``design-loop generate``: candidates from a base model and an adapter, outside of campaigns."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from design_loop.cli.output import UsageError, bar
+
+
+class TextFormat(StrEnum):
+    """Formats of the instructions."""
+
+    compact = "compact"
+    full = "full"
+
+
+def generate(
+    base: Annotated[
+        str, typer.Option(metavar="DIR", help="Base model: folder, 'small' or Hugging Face name.")
+    ],
+    host: Annotated[str, typer.Option(help="Built-in host, or a CIF file of its unit cell.")],
+    target: Annotated[
+        list[str],
+        typer.Option(metavar="P=VALUE", help="Property asked for: =1.10, =0.9..1.2, <=2; again."),
+    ],
+    num: Annotated[int, typer.Option(min=1, metavar="N", help="Samples.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="Written: a sample per line.")],
+    adapter: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Finished adapter folder.")
+    ] = None,
+    supercell: Annotated[str, typer.Option(help="Repetitions of the unit cell.")] = "4x4",
+    defect: Annotated[
+        list[str] | None,
+        typer.Option(metavar="V_S", help="Allowed defect; again. By default the adapter's."),
+    ] = None,
+    min_defects: Annotated[int, typer.Option(min=1, help="Fewest changed sites.")] = 1,
+    max_defects: Annotated[int, typer.Option(min=1, help="Most changed sites.")] = 6,
+    fmt: Annotated[
+        TextFormat | None,
+        typer.Option("--format", help="Instruction format. By default the adapter's."),
+    ] = None,
+    temperature: Annotated[float, typer.Option(min=0, help="Randomness of the sampling.")] = 1.0,
+    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Mass sampled from.")] = 0.9,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+) -> None:
+    """Sample candidates and write every sample, the failures with their reason."""
+    from defects.hosts import get_host, parse_supercell
+    from defects.targets import parse_target
+    from design_loop.generation import generate_to_file
+
+    if min_defects > max_defects:
+        raise UsageError(f"--min-defects {min_defects} is above --max-defects {max_defects}")
+    targets = [parse_target(text) for text in target]
+    crystal = get_host(host, parse_supercell(supercell))
+    with bar("samples") as advance:
+        counts = generate_to_file(
+            base=base,
+            adapter=adapter,
+            host=crystal,
+            targets=targets,
+            num=num,
+            out=out,
+            defects=defect,
+            min_defects=min_defects,
+            max_defects=max_defects,
+            fmt=None if fmt is None else fmt.value,
+            temperature=temperature,
+            top_p=top_p,
+            seed=seed,
+            progress=advance,
+        )
+    told = ", ".join(f"{n} {reason}" for reason, n in counts.items())
+    typer.echo(f"{num} samples in {out}: {told}")
