@@ -16,7 +16,7 @@ from serve.checks import check_base_model, check_surrogate, check_vllm, failure_
 from serve.cluster import choose_port, ensure_ray, quiet, ray_log_dir
 from serve.config import ServeConfig
 from serve.deployments import api_app, llm_app, resolve_device, surrogate_app
-from serve.names import API_APP, LLM_APP, SURROGATE_APP
+from serve.names import API_APP, LLM_APP, SURROGATE_APP, TITLES
 
 if TYPE_CHECKING:
     from ray.serve import RunTarget
@@ -195,18 +195,19 @@ def deploy(
 def run_forever(config: ServeConfig, progress: Progress | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then shut down cleanly. Prints the address."""
     stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        with deploy(config, progress) as handle:
+    with deploy(config, progress) as handle:
+        # After `deploy`: starting Ray replaces the handlers.
+        previous = {
+            number: signal.signal(number, lambda *_: stop.set())
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
             print(f"serving on {handle.base_url} (Ctrl-C stops)", flush=True)
             while not stop.wait(1.0):
                 pass
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler or signal.SIG_DFL)
 
 
 def _submit(targets: list[RunTarget]) -> None:
@@ -237,12 +238,11 @@ def _wait_until_running(names: list[str], timeout_s: float, tell: Progress) -> N
         elapsed = time.monotonic() - start
         if elapsed > timeout_s:
             raise ModelError(
-                f"{', '.join(waiting)} did not come up within {timeout_s:g} s; "
+                f"{' and '.join(TITLES[name] for name in waiting)} did not come up within {timeout_s:g} s; "
                 f"logs: {ray_log_dir()}"
             )
         if elapsed >= told:
-            what = "the language model" if LLM_APP in waiting else "the service"
-            tell(f"loading {what} ({elapsed:.0f} s)")
+            tell(f"loading {TITLES[waiting[0]]} ({elapsed:.0f} s)")
             told = elapsed + TELL_EVERY_S
         time.sleep(POLL_S)
 
@@ -258,6 +258,8 @@ def _wait_until_healthy(handle: ServeHandle, tell: Progress, timeout_s: float = 
             if reply.status_code == 200:
                 return
             last = reply.text[:300]
+            if "not loaded" in last:
+                break  # the surrogate's folder is bad; waiting does not mend it
         except httpx.HTTPError as error:
             last = str(error)
         time.sleep(POLL_S)
@@ -279,4 +281,6 @@ def _fail_if_dead(name: str) -> None:
     status = _status(name)
     if status is not None and status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
         texts = [d.message for d in status.deployments.values() if d.message] or [status.message]
-        raise ModelError(f"{name} failed: {failure_reason(texts[0])}; logs: {ray_log_dir()}")
+        raise ModelError(
+            f"{TITLES[name]} did not start: {failure_reason(texts[0])}; logs: {ray_log_dir()}"
+        )

@@ -9,6 +9,8 @@ from pathlib import Path
 from defects.errors import ModelError
 from serve.config import ServeConfig
 
+_EXCEPTION = re.compile(r"^[\w.]*(Error|Exception|Exit)\b.*:")
+
 
 def check_base_model(config: ServeConfig) -> None:
     """Refuse a base model folder that is missing or incomplete.
@@ -65,7 +67,9 @@ def check_surrogate(folder: str | Path) -> Path:
 
 
 def failure_reason(text: str, limit: int = 400) -> str:
-    """The last line of a Ray Serve failure text that names an exception, cut to `limit`."""
+    """The last exception that a Ray Serve failure text names, with what it says, cut to `limit`."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if re.match(r"^[\w.]*(Error|Exception|Exit)\b.*:", line)]
-    return (errors or lines or ["unknown reason"])[-1][:limit]
+    starts = [i for i, line in enumerate(lines) if _EXCEPTION.match(line)]
+    if not starts:
+        return (lines or ["unknown reason"])[-1][:limit]
+    return " ".join(lines[starts[-1] : starts[-1] + 3])[:limit]

@@ -48,6 +48,8 @@ class RemotePredictions:
     ----------
     mean, std : list of dict
         Property name to value, in the property's unit.
+    ood : list of bool
+        Outside what the surrogate was fitted on: the spread does not hold there.
     properties : tuple of str
     version : str
         Content hash of the surrogate that answered.
@@ -55,6 +57,7 @@ class RemotePredictions:
 
     mean: list[dict[str, float]]
     std: list[dict[str, float]]
+    ood: list[bool]
     properties: tuple[str, ...]
     version: str
 
@@ -69,7 +72,7 @@ class ServeClient:
         For one request.
     tries : int
         Attempts per request; overload (429, 503) and lost connections are tried again after 0.5,
-        1, 2, ... s or what Retry-After says.
+        1, 2, ... at most 30 s, or what Retry-After says. Nine tries outlast an engine's restart.
     concurrency : int
         Completion requests in flight.
     transport : httpx.BaseTransport, optional
@@ -81,7 +84,7 @@ class ServeClient:
         base_url: str,
         *,
         timeout_s: float = 900.0,
-        tries: int = 6,
+        tries: int = 9,
         concurrency: int = 8,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
@@ -204,6 +207,7 @@ class ServeClient:
         return RemotePredictions(
             [row["mean"] for row in rows],
             [row["std"] for row in rows],
+            [row.get("ood", False) for row in rows],
             tuple(replies[0]["properties"]),
             replies[0]["version"],
         )

@@ -108,7 +108,8 @@ class ServeConfig(BaseModel):
     surrogate: Path | None = None
     """Folder of a fitted surrogate; None answers /v1/predict with 503 until one is swapped in."""
     host_files: tuple[Path, ...] = ()
-    """CIF files of hosts that are not built in; requests name hosts, never files."""
+    """CIF files of hosts that are neither built in nor the surrogate's; requests name hosts, never
+    files."""
     host: str = "127.0.0.1"
     """Address to bind; loopback only, since requests are not authenticated."""
     port: int = Field(default=0, ge=0, le=65535)

@@ -33,8 +33,9 @@ class HandleBackend:
     """`serve.api.Backend` over the handles of the two other applications."""
 
     def __init__(self, config: ServeConfig) -> None:
-        self._config = config
-        self._llm = ray_serve.get_deployment_handle(DEPLOYMENT, LLM_APP)
+        self._llm: Any = None
+        if config.base_model is not None:
+            self._llm = ray_serve.get_deployment_handle(DEPLOYMENT, LLM_APP)
         # Each handle holds a connection to the controller; there are as many as adapters.
         self._handles: dict[tuple[str | None, bool], Any] = {}
         self._surrogate = ray_serve.get_deployment_handle(DEPLOYMENT, SURROGATE_APP)
@@ -79,7 +80,7 @@ class HandleBackend:
         return Health(status=status, llm=llm, surrogate=surrogate, surrogate_version=version)
 
     async def _llm_health(self) -> str:
-        if self._config.base_model is None:
+        if self._llm is None:
             return "absent"
         try:
             await asyncio.wait_for(_result(self._llm.ready.remote()), HEALTH_TIMEOUT_S)

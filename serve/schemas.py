@@ -83,6 +83,8 @@ class Prediction(BaseModel):
 
     mean: dict[str, float]
     std: dict[str, float]
+    ood: bool = False
+    """Outside what the surrogate was fitted on: the spread does not hold there."""
 
 
 class PredictReply(BaseModel):

@@ -29,11 +29,12 @@ BATCH_WAIT_S = 0.005
 
 
 class Predictions(Protocol):
-    """Mean and spread per configuration and property, arrays of shape (n, p)."""
+    """Mean and spread per configuration and property, arrays of shape (n, p); `ood` (n,) bool."""
 
     mean: Any
     std: Any
     properties: Sequence[str]
+    ood: Any
 
 
 class Surrogate(Protocol):
@@ -107,17 +108,24 @@ class SurrogateDeployment:
         Returns
         -------
         Reply
-            200 with ``{"version", "properties", "predictions": [{"mean", "std"}, ...]}``; 422 names
-            the configuration that is not one; 503 before the first surrogate is there.
+            200 with ``{"version", "properties", "predictions": [{"mean", "std", "ood"}, ...]}``;
+            422 names the configuration that is not one; 503 before the first surrogate is there.
         """
         parsed = []
         for index, item in enumerate(configurations):
             try:
-                parsed.append(self._hosts.configuration(item))
+                parsed.append(self._configuration(item))
             except DesignLoopError as error:
                 message = f"configuration {index}: {error}"
                 return error_reply(message, "invalid_configuration", 422)
         return await self._predict_batch(parsed)
+
+    def _configuration(self, item: dict[str, Any]) -> Configuration:
+        # The surrogate brings its host along, also one that is not built in.
+        host = getattr(self._surrogate, "host", None)
+        if host and (item["host"], item["supercell"]) == (host.name, list(host.supercell)):
+            return Configuration.from_dict(item, host)
+        return self._hosts.configuration(item)
 
     @ray_serve.batch(max_batch_size=MAX_BATCH_REQUESTS, batch_wait_timeout_s=BATCH_WAIT_S)
     async def _predict_batch(self, requests: list[list[Configuration]]) -> list[Reply]:
@@ -157,6 +165,7 @@ def _reply(surrogate: Surrogate, predictions: Predictions, start: int, stop: int
         {
             "mean": dict(zip(names, map(float, predictions.mean[i]), strict=True)),
             "std": dict(zip(names, map(float, predictions.std[i]), strict=True)),
+            "ood": bool(predictions.ood[i]),
         }
         for i in range(start, stop)
     ]

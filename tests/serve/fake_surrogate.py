@@ -26,6 +26,7 @@ class FakeSurrogate:
             properties = self.properties
             mean = np.array([[-float(c.n_defects)] for c in configurations])
             std = np.full((len(configurations), 1), 0.25)
+            ood = np.zeros(len(configurations), dtype=bool)
 
         return Predictions
 

@@ -68,6 +68,8 @@ def test_a_taken_port_is_named():
 def test_failure_reason_is_the_exception_line():
     text = "The deployment failed to start 1 times:\nTraceback\n  File x\nValueError: bad dtype\n"
     assert failure_reason(text) == "ValueError: bad dtype"
+    more = "RuntimeError: no engine: 1 validation error\n  Value error, bad architecture\n"
+    assert "bad architecture" in failure_reason(more)
     assert failure_reason("") == "unknown reason"
 
 

@@ -35,6 +35,7 @@ class Fake:
             properties = self.properties
             mean = np.array([[c.n_defects, -c.n_defects] for c in configurations], dtype=float)
             std = np.full((len(configurations), 2), 0.5)
+            ood = np.array([c.n_defects > 2 for c in configurations])
 
         return Predictions
 
@@ -88,6 +89,7 @@ def test_a_batch_is_one_call_and_split_again():
     rows = [[p["mean"]["homo"] for p in r["body"]["predictions"]] for r in replies]
     assert rows == [[1.0], [2.0, 3.0], [4.0]]
     assert replies[0]["body"]["predictions"][0]["std"] == {"homo": 0.5, "lumo": 0.5}
+    assert [p["ood"] for p in replies[1]["body"]["predictions"]] == [False, True]
     assert {r["body"]["version"] for r in replies} == {"v1"}
 
 

@@ -1,0 +1,142 @@
+"""What is relied on in Ray's and vLLM's internals, and the parts of ours that need them."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import typing
+
+import pytest
+
+from serve.adapters import AdapterNotFoundError, AdapterStore
+from serve.config import LORA_RANKS, ServeConfig
+from serve.schemas import ChatBody, CompletionBody
+
+pytestmark = pytest.mark.slow  # imports vLLM
+
+
+@pytest.fixture(scope="module")
+def ray_llm():
+    import serve.ray_llm as module
+
+    return module
+
+
+def parameters(function):
+    return set(inspect.signature(function).parameters)
+
+
+def test_the_server_takes_an_engine_and_a_loader(ray_llm):
+    server = ray_llm.LLMServer
+    assert {"engine_cls", "model_downloader"} <= parameters(server.sync_init)
+    for name in ("start", "chat", "completions", "check_health"):
+        assert inspect.iscoroutinefunction(getattr(server, name))
+
+
+def test_the_loaders_contract(ray_llm):
+    assert set(ray_llm.DiskMultiplexConfig.model_fields) == {
+        "model_id",
+        "max_total_tokens",
+        "local_path",
+        "lora_assigned_int_id",
+    }
+    source = inspect.getsource(ray_llm.LLMServer._init_multiplex_loader)
+    assert "download_timeout_s=" in source
+    assert "load_model_from_config(" in source
+
+
+def test_the_engines_hooks(ray_llm):
+    engine = ray_llm.LocalEngine.__mro__[1]
+    assert inspect.iscoroutinefunction(engine.resolve_lora)
+    assert "callback_ctx" in parameters(engine._prepare_engine_config)
+    assert "run_init_node" in inspect.getsource(engine.start)
+    assert callable(ray_llm.ray_llm_server.push_telemetry_report_for_all_models)
+
+
+def test_vllm_starts_its_engine_core_where_we_step_in(ray_llm):
+    source = inspect.getsource(ray_llm.vllm_engine_utils.CoreEngineProcManager.__init__)
+    assert "context = get_mp_context()" in source
+    assert "target=EngineCoreProc.run_engine_core" in source
+
+
+def test_the_cpu_code_that_is_replaced_is_still_there():
+    from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
+    from vllm.v1.worker.cpu_model_runner import CPUModelRunner
+
+    for name in ("_apply_shrink", "_apply_expand", "add_lora_embedding", "add_lora_logits"):
+        assert callable(getattr(PunicaWrapperCPU, name))
+    assert "set_offset" in inspect.getsource(CPUModelRunner._bookkeeping_sync)
+    assert "discard_request_mask" in inspect.getsource(CPUModelRunner._bookkeeping_sync)
+    assert callable(CPUModelRunner._sample)
+
+
+def test_rays_own_switches():
+    from ray._private import ray_constants
+    from ray.serve._private import replica
+
+    assert isinstance(ray_constants.ENABLE_RAY_CLUSTER, bool)
+    assert 'add_port_to_grpc_server(self._server, "[::]:0")' in inspect.getsource(replica)
+
+
+def test_lora_ranks_are_vllms():
+    from vllm.config.lora import MaxLoRARanks
+
+    assert typing.get_args(MaxLoRARanks) == LORA_RANKS
+
+
+@pytest.mark.parametrize("body, request_cls", [(CompletionBody, "Completion"), (ChatBody, "Chat")])
+def test_every_field_of_a_request_is_one_of_vllms(ray_llm, body, request_cls):
+    name = {"Completion": "CompletionRequest", "Chat": "ChatCompletionRequest"}[request_cls]
+    assert set(body.model_fields) <= set(getattr(ray_llm, name).model_fields)
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_llm_config_is_one_that_ray_accepts(ray_llm, tmp_path, device):
+    config = ServeConfig(base_model=str(tmp_path), base_id="b", lora={"max_cpu_loras": 5})
+    made = ray_llm.build_llm_config(config, device)
+    assert made.model_id == "b"
+    assert made.accelerator_config.kind == device
+    assert made.multiplex_config().max_num_models_per_replica == 5
+    assert made.engine_kwargs["trust_remote_code"] is False
+    made.get_engine_config()  # every engine argument is one that vLLM knows
+
+
+def test_the_local_loader(ray_llm, tmp_path):
+    folder = tmp_path / "r1"
+    folder.mkdir()
+    for name in ("adapter_model.safetensors", "adapter_config.json", "manifest.json"):
+        (folder / name).write_text("{}")
+    config = ray_llm.build_llm_config(ServeConfig(base_model=str(tmp_path)), "cpu")
+    loader = ray_llm.LocalAdapterLoader(store=AdapterStore([tmp_path]))
+
+    def load(model):
+        return asyncio.run(loader.load_model_from_config(model, config))
+
+    first = load("base:r1")
+    assert (first.model_id, first.local_path) == ("base:r1", str(folder.resolve()))
+    assert load("base:r1") is first
+    with pytest.raises(AdapterNotFoundError):
+        load("base:r2")
+
+
+def test_grouped_lora_is_the_reference_sum():
+    import torch
+
+    from serve.cpu_lora import expand, group_rows, shrink
+
+    generator = torch.Generator().manual_seed(0)
+    slots, rank, inputs, outputs, rows = 3, 4, 8, 6, 10
+    a = torch.randn(slots, 1, rank, inputs, generator=generator)
+    b = torch.randn(slots, 1, outputs, rank, generator=generator)
+    x = torch.randn(rows, inputs, generator=generator)
+    y = torch.randn(rows, outputs, generator=generator)
+    for slot_of_row in ([-1, 0, 2, 2, -1, 1, 0, 0, -1, 2], [1] * 10, [-1] * 10):
+        expected = y.clone()
+        for row, slot in enumerate(slot_of_row):
+            if slot >= 0:
+                expected[row] += 0.5 * b[slot, 0] @ (a[slot, 0] @ x[row])
+        groups = group_rows(torch.tensor(slot_of_row))
+        buffer, result = torch.zeros(rows, rank), y.clone()
+        shrink(buffer, x, a, groups, 0.5)
+        expand(result, buffer, b, groups, True)
+        torch.testing.assert_close(result, expected)
