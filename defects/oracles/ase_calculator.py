@@ -109,8 +109,10 @@ class AseOracle:
             When the calculator fails or lacks the levels.
         """
         labels = self._single_point(configuration.canonical(), self._settings.levels)
-        potentials = self._settings.chemical_potentials
-        pristine = self.pristine_energy(configuration.host) if potentials else None
+        host, potentials = configuration.host, self._settings.chemical_potentials
+        if not configuration.n_defects:
+            self._pristine.setdefault(host.key, labels["energy"])
+        pristine = self.pristine_energy(host) if potentials else None
         return with_derived(labels, configuration, pristine, potentials)
 
     def _single_point(self, configuration: Configuration, levels: bool) -> dict[str, float]:

@@ -108,8 +108,10 @@ class XtbOracle:
             When the self-consistent field does not converge or gives no finite numbers.
         """
         labels = self.single_point(configuration.canonical())
-        potentials = self.chemical_potentials(configuration.host)
-        pristine = self.pristine_energy(configuration.host) if potentials else None
+        host, potentials = configuration.host, self.chemical_potentials(configuration.host)
+        if not configuration.n_defects and not self.knows_pristine(host):
+            self._pristine[host.key] = labels["energy"]
+        pristine = self.pristine_energy(host) if potentials else None
         return with_derived(labels, configuration, pristine, potentials)
 
     def single_point(self, configuration: Configuration) -> dict[str, float]:

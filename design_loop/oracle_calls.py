@@ -1,0 +1,254 @@
+"""Oracle calls in flight as Ray tasks: bounded, timed, tried again."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from defects.configuration import Configuration
+from defects.oracles import OracleSpec
+from design_loop.oracle_worker import label_in_worker
+
+logger = logging.getLogger(__name__)
+
+#: Seconds without a started call after which the log says what is missing.
+_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class PoolLimits:
+    """How much a batch may take.
+
+    Attributes
+    ----------
+    max_in_flight : int or None
+        Calls at a time; by default as many as there are CPUs for.
+    cpus_per_call, gpus_per_call : float
+        Ray resources of one call; the oracle computes with as many threads as it has CPUs.
+    timeout_s : float
+        Seconds from the start of a call after which it is killed and counts as failed.
+    retries : int
+        Further tries after a crash, a timeout or an error that another try may mend.
+    """
+
+    max_in_flight: int | None = None
+    cpus_per_call: float = 1.0
+    gpus_per_call: float = 0.0
+    timeout_s: float = 600.0
+    retries: int = 1
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """What became of one configuration.
+
+    Attributes
+    ----------
+    index : int
+        Its place in the batch.
+    configuration : Configuration
+    labels : dict or None
+        Properties, or None when all tries failed.
+    error, error_type, traceback : str
+        Of the last try, empty when it succeeded. `error_type` is ``Timeout``, ``Crash`` or the name
+        of the exception.
+    tries : int
+    seconds : float
+        Of the last try.
+    """
+
+    index: int
+    configuration: Configuration
+    labels: dict[str, float] | None
+    error: str = ""
+    error_type: str = ""
+    traceback: str = ""
+    tries: int = 1
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.labels is not None
+
+
+def default_in_flight(cpus_per_call: float) -> int:
+    """Calls at a time that the CPUs of the running Ray suffice for, at least 1.
+
+    A Ray on one machine is told of more CPUs than there are (light deployments hold some); there
+    the cores count.
+    """
+    import ray
+
+    cpus = float(ray.cluster_resources().get("CPU", 1))
+    if len([n for n in ray.nodes() if n["Alive"]]) == 1:
+        cpus = min(cpus, len(os.sched_getaffinity(0)))
+    return max(1, int(cpus // cpus_per_call))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A configuration to label and the tries so far."""
+
+    index: int
+    configuration: Configuration
+    tries: int = 0
+
+
+@dataclass
+class _Call:
+    """A Ray task in flight; `started` is None as long as it waits for resources."""
+
+    task: Task
+    submitted: float
+    started: float | None = None
+
+
+class OraclePool:
+    """The calls in flight of one batch."""
+
+    def __init__(self, oracle: OracleSpec, limits: PoolLimits) -> None:
+        import ray
+
+        oracle.build()  # fails here rather than once per configuration
+        self._ray = ray
+        self._oracle = oracle
+        self._limits = limits
+        self._in_flight = limits.max_in_flight or default_in_flight(limits.cpus_per_call)
+        self._remote = ray.remote(
+            num_cpus=limits.cpus_per_call,
+            num_gpus=limits.gpus_per_call,
+            max_retries=0,  # tries are counted here
+            num_returns="streaming",
+        )(label_in_worker)
+        self._hosts: dict[int, Any] = {}
+        self._calls: dict[Any, _Call] = {}
+
+    def run(self, tasks: deque[Task]) -> Iterator[LabelResult]:
+        """Results of all tasks; failed ones go back to the end of the queue while tries remain."""
+        quiet_since = time.monotonic()
+        try:
+            while tasks or self._calls:
+                while tasks and len(self._calls) < self._in_flight:
+                    self._submit(tasks.popleft())
+                ready, _ = self._ray.wait(list(self._calls), timeout=self._next_deadline())
+                finished = [r for r in map(self._advance, ready) if r is not None]
+                for result, permanent in finished + self._kill_overdue():
+                    if result.ok or permanent or result.tries > self._limits.retries:
+                        yield result
+                    else:
+                        logger.info("try %d failed, again: %s", result.tries, result.error)
+                        tasks.append(Task(result.index, result.configuration, result.tries))
+                quiet_since = self._warn_when_stuck(bool(ready), quiet_since)
+        finally:
+            for reference in self._calls:
+                self._ray.cancel(reference, force=True)
+            self._calls.clear()
+
+    def _submit(self, task: Task) -> None:
+        host = task.configuration.host
+        if id(host) not in self._hosts:
+            # A fresh copy: without the symmetry group and other tables that can be derived.
+            self._hosts[id(host)] = (host, self._ray.put(replace(host)))
+        reference = self._remote.remote(
+            self._oracle.to_dict(),
+            self._hosts[id(host)][1],
+            task.configuration.changes,
+            self._limits.cpus_per_call,
+        )
+        again = replace(task, tries=task.tries + 1)
+        self._calls[reference] = _Call(again, time.monotonic())
+
+    def _next_deadline(self) -> float:
+        """Seconds until a call is overdue, at most a few."""
+        now = time.monotonic()
+        left = (
+            call.started + self._limits.timeout_s - now
+            for call in self._calls.values()
+            if call.started is not None
+        )
+        return min(5.0, max(0.01, min(left, default=5.0)))
+
+    def _advance(self, reference: Any) -> tuple[LabelResult, bool] | None:
+        """Take the next message of a call; its result when that was the last."""
+        call = self._calls[reference]
+        try:
+            message = self._ray.get(next(reference))
+        except (self._ray.exceptions.RayError, StopIteration) as error:
+            return self._finish(reference, None, *_explain(error, self._ray), permanent=False)
+        if message["state"] == "started":
+            call.started = time.monotonic()
+            return None
+        if message["state"] == "done":
+            return self._finish(reference, message["labels"], permanent=True)
+        return self._finish(
+            reference,
+            None,
+            message["error"],
+            message["error_type"],
+            message["traceback"],
+            permanent=message["permanent"],
+        )
+
+    def _finish(
+        self,
+        reference: Any,
+        labels: dict[str, float] | None,
+        error: str = "",
+        error_type: str = "",
+        trace: str = "",
+        *,
+        permanent: bool,
+    ) -> tuple[LabelResult, bool]:
+        call = self._calls.pop(reference)
+        seconds = time.monotonic() - (call.started or call.submitted)
+        task = call.task
+        result = LabelResult(
+            task.index, task.configuration, labels, error, error_type, trace, task.tries, seconds
+        )
+        return result, permanent
+
+    def _kill_overdue(self) -> list[tuple[LabelResult, bool]]:
+        now = time.monotonic()
+        overdue = [
+            reference
+            for reference, call in self._calls.items()
+            if call.started is not None and now - call.started > self._limits.timeout_s
+        ]
+        results = []
+        for reference in overdue:
+            self._ray.cancel(reference, force=True)
+            message = f"took longer than the timeout of {self._limits.timeout_s:g} s and was killed"
+            results.append(self._finish(reference, None, message, "Timeout", permanent=False))
+        return results
+
+    def _warn_when_stuck(self, heard: bool, quiet_since: float) -> float:
+        """Say once a minute that no call gets the resources it asks for."""
+        now = time.monotonic()
+        running = any(call.started is not None for call in self._calls.values())
+        if heard or running or not self._calls:
+            return now
+        if now - quiet_since < _PATIENCE_S:
+            return quiet_since
+        logger.warning(
+            "%d oracle calls wait for resources (each asks for %g CPUs, %g GPUs); "
+            "lower cpus_per_call, or wait for nodes",
+            len(self._calls),
+            self._limits.cpus_per_call,
+            self._limits.gpus_per_call,
+        )
+        return now
+
+
+def _explain(error: BaseException, ray: Any) -> tuple[str, str, str]:
+    """Message, type and trace of a call that ended without a result."""
+    if isinstance(error, ray.exceptions.RayTaskError):
+        cause = error.cause
+        return f"{type(cause).__name__}: {cause}", type(cause).__name__, error.traceback_str
+    lines = str(error).strip().splitlines()
+    reason = lines[0] if lines else type(error).__name__
+    return f"the worker process died: {reason}", "Crash", ""

@@ -1,0 +1,43 @@
+"""An ASE calculator for tests of the pool: it records its calls, and certain elements upset it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from pathlib import Path
+
+from ase.calculators.calculator import Calculator, SCFError, all_changes
+
+
+class Moody(Calculator):
+    """Energy: minus the sum of atomic numbers, after `seconds`.
+
+    Every call appends its formula and process to the file `log`. A structure with Te kills its
+    process, with O hangs (holding the interpreter's lock), with F does not converge, with Cl fails
+    the first time.
+    """
+
+    implemented_properties = ("energy",)
+
+    def __init__(self, log: str, seconds: float = 0.0) -> None:
+        super().__init__()
+        self._log = Path(log)
+        self._seconds = seconds
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
+        super().calculate(atoms, properties, system_changes)
+        formula = atoms.get_chemical_formula()
+        before = self._log.read_text() if self._log.exists() else ""
+        with self._log.open("a") as file:
+            file.write(f"{formula} {os.getpid()} {os.environ.get('OMP_NUM_THREADS')}\n")
+        if "Te" in formula:
+            os._exit(7)
+        if "O" in atoms.get_chemical_symbols():
+            ctypes.PyDLL(None).sleep(300)
+        if "F" in atoms.get_chemical_symbols():
+            raise SCFError("never converges")
+        if "Cl" in formula and formula not in before:
+            raise OSError("the licence server did not answer")
+        time.sleep(self._seconds)
+        self.results["energy"] = -float(atoms.numbers.sum())
