@@ -50,6 +50,9 @@ lock: $(INSTALLED)  ## pin the dependencies again after a change in pyproject.to
 		$(UPGRADE) --extra cpu --extra dev --extra postgres --universal --python-version 3.11 \
 		--override requirements/without-torch.txt \
 		--generate-hashes --quiet --no-header --no-annotate --output-file requirements/cpu.txt
+	$(BIN)/uv pip compile pyproject.toml requirements/build-needs.in \
+		$(UPGRADE) --extra gpu --extra postgres --universal --python-version 3.11 \
+		--generate-hashes --quiet --no-header --no-annotate --output-file requirements/gpu.txt
 
 clean:  ## remove the environment and caches, never a campaign
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -180,4 +180,50 @@ def campaigns_table(campaigns: Sequence[Campaign]) -> Table:
             f"{campaign.created:%Y-%m-%d %H:%M}",
             Text(error[-1] if error else "", style="red"),
         )
+    return table
+
+
+def dataset_tables(facts: dict[str, Any]) -> list[Table]:
+    """What `defects.datasets.describe` found."""
+    head = _table(f"{facts['source']}")
+    head.add_column("")
+    head.add_column("", overflow="fold")
+    sizes = ", ".join(f"{count} with {n}" for n, count in facts["n_defects"].items())
+    kinds = ", ".join(f"{name} in {count}" for name, count in facts["defects"].items())
+    for name, value in (
+        ("host", f"{facts['host']}, {facts['n_sites']} sites"),
+        ("structures", f"{facts['structures']}, {facts['labelled']} labelled"),
+        ("symmetry classes", str(facts["classes"])),
+        ("compositions", str(facts["compositions"])),
+        ("defects", f"{kinds}; {sizes}"),
+        ("pristine", ", ".join(f"{k} {v}" for k, v in facts["pristine"].items()) or "unknown"),
+        (
+            "potentials (eV)",
+            ", ".join(f"{k} {v:.4f}" for k, v in facts["chemical_potentials"].items()) or "unknown",
+        ),
+    ):
+        head.add_row(name, value)
+    values = _table("Properties")
+    for name in ("property", "unit"):
+        values.add_column(name)
+    for name in ("labels", "mean", "std", "min", "max"):
+        values.add_column(name, justify="right")
+    for name, stats in facts["properties"].items():
+        numbers = (f"{stats[k]:.4g}" for k in ("mean", "std", "min", "max"))
+        values.add_row(name, stats["unit"], str(stats["n"]), *numbers)
+    return [head, values]
+
+
+def metrics_table(manifest: dict[str, Any]) -> Table:
+    """Cross-validated figures of a surrogate, from its manifest."""
+    table = _table("Cross-validated, folds grouped by symmetry class")
+    for name in ("property", "model"):
+        table.add_column(name)
+    shown = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "coverage_90": "in 90 % interval"}
+    for name in shown.values():
+        table.add_column(name, justify="right")
+    for name, entry in manifest["properties"].items():
+        metrics = entry["metrics"]
+        cells = (f"{metrics[k]:.4f}" if k in metrics else "-" for k in shown)
+        table.add_row(name, str(entry["model"]), *cells)
     return table

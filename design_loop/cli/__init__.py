@@ -7,13 +7,24 @@ import os
 import sys
 
 import typer
+from typer.core import TyperGroup
 
 from defects.errors import ConfigError, DesignLoopError
 from design_loop.cli import adapter, base, campaign, data, generate, serve, surrogate
 from design_loop.cli.output import StderrHandler, UsageError, fail
 
+
+class _InOrder(TyperGroup):
+    """Commands in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:
+        """Names of the commands."""
+        return ["campaign", "generate", "data", "surrogate", "base", "adapter", "serve"]
+
+
 app = typer.Typer(
     name="design-loop",
+    cls=_InOrder,
     help="Inverse design of point defects in 2D materials: campaigns that run themselves.",
     no_args_is_help=True,
     add_completion=False,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,12 +18,11 @@ from design_loop.cli.output import (
     WorkdirOption,
     print_json,
     print_tables,
+    stoppable,
     store_target,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from design_loop.config import CampaignConfig
     from design_loop.ledger import Ledger
     from design_loop.progress import Progress
@@ -187,17 +184,14 @@ def _drive(drive: Callable[[Progress], CampaignSummary], workdir: Path, store: s
     """Run or resume under a display; afterwards leave files and print the best candidates."""
     from design_loop.progress import campaign_progress
 
-    with _stoppable():
-        progress = campaign_progress()
+    progress = campaign_progress()
+    with stoppable(lambda: f"nothing is lost. {_how(progress, workdir, store)}"):
         try:
             with progress:
                 summary = drive(progress)
-        except KeyboardInterrupt:
-            typer.echo(f"\nstopped; nothing is lost. {_how(progress, workdir, store)}", err=True)
-            raise typer.Exit(130) from None
-        except (DesignLoopError, OSError):
+        except (DesignLoopError, OSError) as error:
             if progress.campaign:
-                typer.echo(f"The campaign stopped. {_how(progress, workdir, store)}", err=True)
+                error.add_note(f"The campaign stopped. {_how(progress, workdir, store)}")
             raise
     from design_loop.results import leave_results
     from design_loop.tables import candidates_table, times_table
@@ -206,16 +200,6 @@ def _drive(drive: Callable[[Progress], CampaignSummary], workdir: Path, store: s
         folder = leave_results(ledger, summary, workdir)
     print_tables(times_table(summary.rounds), candidates_table(summary))
     typer.echo(f"Everything is in {folder}; the report is {folder / 'report.html'}")
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Treat a polite kill (SIGTERM) like Ctrl-C, so that Ray and vLLM are taken down."""
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _how(progress: Progress, workdir: Path, store: str | None) -> str:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from defects.errors import DesignLoopError
+
+if TYPE_CHECKING:
+    from defects.rules import Rules
 
 
 class UsageError(DesignLoopError):
@@ -49,6 +53,25 @@ def store_target(workdir: Path, store: str | None) -> str:
     return store or str(workdir / "ledger.sqlite")
 
 
+def make_rules(defects: list[str], low: int, high: int) -> Rules:
+    """Rules from options.
+
+    Raises
+    ------
+    UsageError
+        When they contradict themselves.
+    """
+    from pydantic import ValidationError
+
+    from defects.rules import Rules
+
+    try:
+        return Rules(defects=tuple(defects), min_defects=low, max_defects=high)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"--defect, --min-defects, --max-defects: {message}") from error
+
+
 def fail(error: Exception, code: int) -> NoReturn:
     """Print an error without a trace and end the process."""
     if os.environ.get("DESIGN_LOOP_DEBUG"):
@@ -57,7 +80,7 @@ def fail(error: Exception, code: int) -> NoReturn:
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         text = f"{where}{error.strerror or error}"
-    typer.echo(f"design-loop: {text}", err=True)
+    typer.echo("\n".join([f"design-loop: {text}", *getattr(error, "__notes__", ())]), err=True)
     sys.exit(code)
 
 
@@ -106,6 +129,25 @@ def bar(description: str) -> Iterator[Callable[[int, int | None], None]]:
     with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total=None: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def stoppable(advice: Callable[[], str]) -> Iterator[None]:
+    """End with exit code 130 and a line of advice on Ctrl-C or a polite kill (SIGTERM).
+
+    Parameters
+    ----------
+    advice
+        Says what is kept and how to go on; asked when it is needed.
+    """
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; {advice()}", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 class StderrHandler(logging.Handler):

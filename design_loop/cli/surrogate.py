@@ -33,11 +33,10 @@ def train(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Fit a surrogate to a dataset and leave a finished folder."""
-    from defects.datasets.bundled import dataset_path
     from training.surrogate import train_from_dataset
 
     manifest = train_from_dataset(
-        dataset_path(data),
+        data,
         prop,
         out,
         seed=seed,

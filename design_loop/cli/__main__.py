@@ -1,0 +1,5 @@
+"""``python -m design_loop.cli``."""
+
+from design_loop.cli import main
+
+main()
