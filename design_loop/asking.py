@@ -1,0 +1,80 @@
+"""What a round asks the model for: values drawn from the targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from defects.targets import Target
+
+#: Share of the known values that stands for an extreme that is to be minimised or maximised.
+_EXTREME = 0.05
+
+
+def draw_asked(
+    targets: Sequence[Target],
+    known: Sequence[Mapping[str, float]],
+    rng: np.random.Generator,
+    jitter: float = 0.0,
+) -> dict[str, float]:
+    """One value per target for a prompt.
+
+    A language model is asked for numbers, not for ranges: of a range any number in it will do, so
+    the prompts of a round spread over it. Open ends are closed by what is known to exist.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+    known : sequence of mappings
+        Properties of labelled configurations, for the open ends.
+    rng : numpy Generator
+    jitter : float
+        Closed targets are widened by this share of their width.
+
+    Returns
+    -------
+    dict
+        Property -> value, in the property's unit.
+    """
+    asked: dict[str, float] = {}
+    for target in targets:
+        low, high = target.bounds()
+        if math.isfinite(low) and math.isfinite(high):
+            if target.value is not None and jitter == 0:
+                asked[target.property] = target.value
+                continue
+            slack = jitter * (high - low) / 2
+            asked[target.property] = float(rng.uniform(low - slack, high + slack))
+    open_ended = [t for t in targets if t.property not in asked]
+    if open_ended:
+        row = _row_like(open_ended, known, asked, rng)
+        asked |= {t.property: _inside(t, row.get(t.property)) for t in open_ended}
+    return {t.property: asked[t.property] for t in targets}
+
+
+def _row_like(
+    open_ended: Sequence[Target],
+    known: Sequence[Mapping[str, float]],
+    asked: Mapping[str, float],
+    rng: np.random.Generator,
+) -> Mapping[str, float]:
+    """A known set of values near the targets, so that what is asked for together can exist."""
+    names = [*asked, *(t.property for t in open_ended)]
+    rows = [r for r in known if all(n in r for n in names)]
+    if not rows:
+        return {}
+    errors = np.array([sum(t.error(r[t.property]) for t in open_ended) for r in rows])
+    far = np.array([sum(abs(r[n] - v) for n, v in asked.items()) for r in rows])
+    # Those that meet the open targets and lie nearest to the values drawn already.
+    order = np.lexsort((rng.random(len(rows)), far, errors))
+    nearest = order[: max(5, int(_EXTREME * len(rows)))]
+    return rows[int(rng.choice(nearest))]
+
+
+def _inside(target: Target, value: float | None) -> float:
+    low, high = target.bounds()
+    if value is None:
+        value = 0.0 if target.goal or not math.isfinite(low + high) else (low + high) / 2
+    return float(min(max(value, low), high))

@@ -1,0 +1,112 @@
+"""What every step of a campaign works with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from defects.configuration import Configuration
+from defects.datasets import Dataset, resolve_dataset
+from defects.errors import ConfigError
+from defects.hosts import Host, get_host
+from defects.oracles import OracleSpec
+from defects.text import Frame, Request, random_frame
+from design_loop.campaign.services import Services
+from design_loop.config import CampaignConfig
+from design_loop.ledger import Ledger, Source
+from design_loop.progress import Progress
+
+
+@dataclass
+class Context:
+    """A campaign's settings, data and services.
+
+    Attributes
+    ----------
+    id : str
+    config : CampaignConfig
+    ledger : Ledger
+    folder : Path
+        The campaign's own folder: adapters, surrogates, instructions, logs.
+    progress : Progress
+    services : Services
+        The served models.
+    dataset : Dataset
+        What was known before the campaign.
+    """
+
+    id: str
+    config: CampaignConfig
+    ledger: Ledger
+    folder: Path
+    progress: Progress
+    services: Services
+    dataset: Dataset
+    _oracle: OracleSpec | None = field(default=None, repr=False)
+
+    @cached_property
+    def host(self) -> Host:
+        """The campaign's host, with the dataset's reference energies."""
+        return self.dataset.host
+
+    @cached_property
+    def training_keys(self) -> frozenset[str]:
+        """Classes the dataset holds: proposing them again is no discovery."""
+        return frozenset(r.configuration.key for r in self.dataset if r.properties)
+
+    def known_properties(self) -> list[Mapping[str, float]]:
+        """Property values of everything labelled so far, dataset first."""
+        verified = [label.properties for label in self.ledger.labels(self.id, Source.ORACLE)]
+        return [r.properties for r in self.dataset if r.properties] + verified
+
+    def rng(self, number: int, step: int) -> np.random.Generator:
+        """Random numbers of one step of one round; the same when the step is run again."""
+        return np.random.default_rng([self.config.seed, number, step])
+
+    def request(self, asked: Mapping[str, float], index: int, number: int) -> Request:
+        """The request behind a prompt; the frame of the full format follows from its index."""
+        frame = Frame()
+        if self.config.generation.format == "full":
+            frame = random_frame(
+                self.host, np.random.default_rng([self.config.seed, number, 77, index])
+            )
+        return Request(self.host, self.config.rules, dict(asked), frame)
+
+    def configuration(self, data: Mapping) -> Configuration:
+        """A configuration from the ledger."""
+        return Configuration.from_dict(data, self.host)
+
+    @property
+    def oracle(self) -> OracleSpec:
+        """The oracle as plain data."""
+        return self._oracle or OracleSpec(
+            self.config.oracle.kind, dict(self.config.oracle.settings)
+        )
+
+    @oracle.setter
+    def oracle(self, spec: OracleSpec) -> None:
+        self._oracle = spec
+
+
+def load_data(config: CampaignConfig) -> Dataset:
+    """Read the dataset of a campaign completely, before anything is started.
+
+    Raises
+    ------
+    DatasetError
+        It cannot be read.
+    ConfigError
+        It is of another host or supercell.
+    """
+    dataset = resolve_dataset(config.dataset)
+    host = get_host(config.host.name, config.host.supercell)
+    if dataset.host.key != host.key:
+        raise ConfigError(
+            f"dataset {config.dataset} is of {dataset.host.key}, the campaign of {host.key}: "
+            "name a dataset of that host, or label one with `design-loop data label`"
+        )
+    return dataset

@@ -1,0 +1,187 @@
+"""The driver: one campaign, round by round, from and to the ledger.
+
+    while there is a round to do:
+        generate → check → predict → select → verify → learn
+
+All state is in the ledger; a driver that is killed anywhere loses only the work in flight, and
+`resume` goes on from the first step that is not done.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from defects.errors import DesignLoopError
+from design_loop.campaign.context import Context, load_data
+from design_loop.campaign.learn import learn, prepare
+from design_loop.campaign.propose import check, generate
+from design_loop.campaign.screen import choose, predict
+from design_loop.campaign.services import Services, start_services
+from design_loop.campaign.verify import verify
+from design_loop.config import CampaignConfig
+from design_loop.ledger import CampaignState, Ledger
+from design_loop.ledger.steps import StepRun
+from design_loop.progress import Progress
+from design_loop.summary import CampaignSummary, summarise_campaign, summarise_round
+
+log = logging.getLogger(__name__)
+
+Step = Callable[[Context, int, StepRun], None]
+StartServices = Callable[[CampaignConfig, Path, Callable[[str], None]], Services]
+
+#: The method, in order (design.md; Al-Maeeni, Derkach, Ustyuzhanin 2024 for the steps of a pass).
+ROUND: dict[str, Step] = {
+    "generate": generate,
+    "check": check,
+    "predict": predict,
+    "select": choose,
+    "verify": verify,
+    "learn": learn,
+}
+
+
+def start(
+    config: CampaignConfig,
+    workdir: Path,
+    store: str,
+    progress: Progress,
+    services: StartServices = start_services,
+) -> CampaignSummary:
+    """Create a campaign and run it to its end.
+
+    Parameters
+    ----------
+    config : CampaignConfig
+    workdir : Path
+        The campaign's folder is made in here, named by its id.
+    store : str
+        Ledger: a file or a database URL.
+    progress : Progress
+    services : callable, optional
+        Brings the models up; replaced in tests.
+    """
+    dataset = load_data(config)  # a broken dataset stops the campaign before it exists
+    workdir.mkdir(parents=True, exist_ok=True)
+    with Ledger(store) as ledger:
+        campaign = ledger.create_campaign(config, workdir)
+        return _Driver(ledger, campaign, config, progress, services).run(dataset)
+
+
+def resume(
+    campaign: str,
+    workdir: Path,
+    store: str,
+    progress: Progress,
+    services: StartServices = start_services,
+) -> CampaignSummary:
+    """Go on with a campaign."""
+    with Ledger(store, create=False) as ledger:
+        found = ledger.campaign(campaign)
+        config = CampaignConfig.model_validate(found.config)
+        return _Driver(ledger, found.id, config, progress, services).run(load_data(config))
+
+
+class _Driver:
+    def __init__(
+        self,
+        ledger: Ledger,
+        campaign: str,
+        config: CampaignConfig,
+        progress: Progress,
+        start_models: StartServices,
+    ) -> None:
+        self.ledger, self.id, self.config = ledger, campaign, config
+        self.progress, self.start_models = progress, start_models
+        self.folder = Path(ledger.campaign(campaign).workdir) / campaign
+
+    def run(self, dataset) -> CampaignSummary:
+        """Run every step that is not done."""
+        ledger = self.ledger
+        with ledger.lease(self.id):
+            self.progress.campaign_started(self.id, self.config)
+            if ledger.campaign(self.id).state is not CampaignState.DONE:
+                try:
+                    self._all_rounds(dataset)
+                except KeyboardInterrupt:
+                    self._leave(CampaignState.STOPPED, "stopped by the user")
+                    raise
+                except Exception as error:
+                    self._leave(CampaignState.FAILED, f"{type(error).__name__}: {error}")
+                    raise
+                ledger.set_campaign_state(self.id, CampaignState.DONE)
+            summary = summarise_campaign(ledger, self.id)
+            self.progress.campaign_finished(summary)
+            return summary
+
+    def _leave(self, state: CampaignState, why: str) -> None:
+        try:
+            self.ledger.set_campaign_state(self.id, state, why)
+        except DesignLoopError as second:
+            # A full disk or a lost lease: the first error is the one to show.
+            log.warning("the end of %s could not be recorded: %s", self.id, second)
+
+    def _all_rounds(self, dataset) -> None:
+        self.ledger.set_campaign_state(self.id, CampaignState.RUNNING)
+        for name in ("adapters", "surrogates", "logs", "instructions"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        (self.folder / "campaign.yaml").write_text(self.config.to_yaml(), encoding="utf-8")
+        self._tell_what_is_done()
+        if all(r.state == "done" for r in self.ledger.rounds(self.id)) and (
+            len(self.ledger.rounds(self.id)) == self.config.rounds + 1
+        ):
+            return
+        began = time.monotonic()
+        self.progress.step_started(0, "start", "Ray, vLLM and the surrogate's deployment")
+        models = self.start_models(
+            self.config, self.folder, lambda text: self.progress.message("info", text)
+        )
+        self.progress.step_finished(0, "start", time.monotonic() - began, {})
+        context = Context(
+            self.id, self.config, self.ledger, self.folder, self.progress, models, dataset
+        )
+        try:
+            self._round(context, 0, {"prepare": prepare})
+            for number in range(1, self.config.rounds + 1):
+                self._round(context, number, ROUND)
+        finally:
+            models.close()
+
+    def _round(self, context: Context, number: int, steps: dict[str, Step]) -> None:
+        made = _made_by(self.ledger, self.id, number - 1) if number else (None, None)
+        started = self.ledger.start_round(
+            self.id, number, adapter=made[0], surrogate=made[1], step_names=tuple(steps)
+        )
+        if started.state == "done":
+            return
+        for name, step in steps.items():
+            with self.ledger.step(self.id, number, name) as run:
+                if not run.todo:
+                    continue
+                began = time.monotonic()
+                self.progress.step_started(number, name)
+                step(context, number, run)
+                info = dict(run.info)
+                seconds = time.monotonic() - began
+            self.progress.step_finished(number, name, seconds, info)
+        self.ledger.finish_round(self.id, number)
+        self.progress.round_finished(summarise_round(self.ledger, self.id, number))
+
+    def _tell_what_is_done(self) -> None:
+        for found in self.ledger.rounds(self.id):
+            for step in self.ledger.steps(self.id, found.number):
+                if step.state == "done":
+                    self.progress.step_finished(
+                        found.number, step.name, step.seconds or 0.0, step.info
+                    )
+            if found.state == "done":
+                self.progress.round_finished(summarise_round(self.ledger, self.id, found.number))
+
+
+def _made_by(ledger: Ledger, campaign: str, number: int) -> tuple[str | None, str | None]:
+    """Adapter and surrogate that a round left behind."""
+    adapters = [a.name for a in ledger.adapters(campaign) if a.round == number]
+    surrogates = [s.version for s in ledger.surrogates(campaign) if s.round == number]
+    return (adapters[-1] if adapters else None), (surrogates[-1] if surrogates else None)

@@ -1,0 +1,107 @@
+"""The served models as the steps use them: sampling and predicting, behind a small protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from defects.configuration import Configuration
+from defects.errors import ConfigError
+
+if TYPE_CHECKING:
+    from design_loop.config import CampaignConfig
+    from serve.app import ServeHandle
+    from serve.client import Completion, RemotePredictions, ServeClient
+
+BASE_ID = "base"
+
+
+class Services(Protocol):
+    """What a campaign asks of the served models."""
+
+    def sample(
+        self, prompts: Sequence[str], adapter: str | None, **sampling: Any
+    ) -> list[list[Completion]]:
+        """Completions of every prompt, by an adapter or (None) by the base model."""
+
+    def predict(self, configurations: Sequence[Configuration]) -> RemotePredictions:
+        """Surrogate predictions."""
+
+    def use_surrogate(self, folder: Path) -> str:
+        """Take a fitted surrogate into service and return its version."""
+
+    def close(self) -> None:
+        """Stop serving."""
+
+
+@dataclass
+class RayServices:
+    """The real thing: vLLM and the surrogate on Ray Serve, over HTTP."""
+
+    handle: ServeHandle
+    client: ServeClient
+
+    def sample(
+        self, prompts: Sequence[str], adapter: str | None, **sampling: Any
+    ) -> list[list[Completion]]:
+        """Completions of every prompt."""
+        model = BASE_ID if adapter is None else f"{BASE_ID}:{adapter}"
+        return self.client.complete(prompts, model, **sampling)
+
+    def predict(self, configurations: Sequence[Configuration]) -> RemotePredictions:
+        """Surrogate predictions."""
+        return self.client.predict(configurations)
+
+    def use_surrogate(self, folder: Path) -> str:
+        """Swap the surrogate."""
+        return self.handle.swap_surrogate(folder)
+
+    def close(self) -> None:
+        """Stop serving; ends Ray if it was started for this."""
+        self.client.close()
+        self.handle.shutdown()
+
+
+def start_services(
+    config: CampaignConfig, folder: Path, tell: Callable[[str], None]
+) -> RayServices:
+    """Bring the models of a campaign up.
+
+    Raises
+    ------
+    ModelError
+        See `serve.app.deploy`.
+    """
+    from serve.app import deploy
+    from serve.client import ServeClient
+
+    handle = deploy(serve_config(config, folder), tell)
+    return RayServices(handle, ServeClient(handle.base_url))
+
+
+def serve_config(config: CampaignConfig, folder: Path) -> Any:
+    """The `ServeConfig` of a campaign: its ``serving`` section and what follows from it."""
+    from pydantic import ValidationError
+
+    from serve.config import LORA_RANKS, ServeConfig
+    from training.bundled import resolve_base
+
+    settings = {**config.serving}
+    lora = dict(settings.get("lora") or {})
+    fitting = [r for r in LORA_RANKS if r >= config.adapter.rank]
+    lora.setdefault("max_lora_rank", fitting[0] if fitting else LORA_RANKS[-1])
+    settings["lora"] = lora
+    name = config.host.name
+    try:
+        return ServeConfig(
+            **settings,
+            base_model=resolve_base(config.base_model),
+            base_id=BASE_ID,
+            adapter_roots=(folder / "adapters",),
+            host_files=(Path(name),) if name.lower().endswith(".cif") else (),
+            log_dir=folder / "logs",
+        )
+    except ValidationError as error:
+        raise ConfigError(f"serving: {error.errors()[0]['msg']}") from error

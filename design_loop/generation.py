@@ -1,0 +1,188 @@
+"""``design-loop generate``: candidates for targets, outside of a campaign."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from defects.errors import ModelError, ParseError, RuleError
+from defects.hosts import Host
+from defects.rules import Rules
+from defects.sampling import random_configuration
+from defects.targets import Target
+from defects.text import Frame, Request, build_answer, build_prompt, parse_answer, random_frame
+from design_loop.asking import draw_asked
+
+_PER_PROMPT = 8
+
+
+def generate_to_file(
+    *,
+    base: str,
+    adapter: Path | None,
+    host: Host,
+    targets: Sequence[Target],
+    num: int,
+    out: Path,
+    defects: Sequence[str] | None = None,
+    min_defects: int | None = None,
+    max_defects: int | None = None,
+    fmt: str | None = None,
+    temperature: float = 1.0,
+    top_p: float = 0.9,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, int]:
+    """Sample candidates with vLLM and write one JSON line per sample, failures included.
+
+    Parameters
+    ----------
+    base : str
+        ``small``, a folder or a Hugging Face name.
+    adapter : Path, optional
+        Finished adapter folder; rules and format not given here are those it was trained with.
+    host : Host
+    targets : sequence of Target
+    num : int
+        Samples.
+    out : Path
+        Written as a whole at the end.
+    progress : callable, optional
+        Told (done, total).
+
+    Returns
+    -------
+    dict
+        How many were ``ok``, and how many failed for which reason.
+
+    Raises
+    ------
+    ModelError
+        When the base or the adapter is missing, unfinished or altered.
+    """
+    from serve.app import deploy
+    from serve.client import ServeClient
+    from serve.config import LORA_RANKS, LoraSettings, ServeConfig
+    from training.bundled import resolve_base
+    from training.manifest import read_adapter
+
+    found = None if adapter is None else read_adapter(adapter)
+    facts: dict[str, Any] = {} if found is None else found.manifest
+    rules = _rules(host, facts, defects, min_defects, max_defects)
+    fmt = fmt or facts.get("format") or "compact"
+    rng = np.random.default_rng(seed)
+    n_prompts = -(-num // _PER_PROMPT)
+    requests = []
+    for _ in range(n_prompts):
+        asked = draw_asked(targets, [], rng)
+        frame = random_frame(host, rng) if fmt == "full" else Frame()
+        requests.append(Request(host, rules, asked, frame))
+    longest = random_configuration(
+        host, rules, rng, min(rules.max_defects, len(rules.options(host)))
+    )
+    rank = int(facts.get("hyperparameters", {}).get("rank", 8))
+    with tempfile.TemporaryDirectory(prefix="design-loop-") as empty:
+        roots = (Path(empty),) if found is None else (found.path.parent,)
+        config = ServeConfig(
+            base_model=resolve_base(base),
+            adapter_roots=roots,
+            lora=LoraSettings(max_lora_rank=min(r for r in LORA_RANKS if r >= rank)),
+        )
+        with deploy(config) as handle, ServeClient(handle.base_url) as client:
+            done = 0
+
+            def advance(n: int) -> None:
+                nonlocal done
+                done += n
+                if progress is not None:
+                    progress(min(done * _PER_PROMPT, num), num)
+
+            answers = client.complete(
+                [build_prompt(r, fmt) for r in requests],
+                "base" if found is None else f"base:{found.name}",
+                n=_PER_PROMPT,
+                temperature=temperature,
+                top_p=top_p,
+                max_tokens=len(build_answer(longest, requests[0], fmt)) + 16,
+                seed=seed,
+                on_done=advance,
+            )
+    rows = [
+        _row(i * _PER_PROMPT + j, request, fmt, answer)
+        for i, (request, of_prompt) in enumerate(zip(requests, answers, strict=True))
+        for j, answer in enumerate(of_prompt)
+    ][:num]
+    _mark_repeats(rows)
+    for row in rows:
+        row["adapter"] = None if found is None else found.name
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(out.name + ".partial")
+    partial.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
+    partial.replace(out)
+    return dict(Counter(r["reason"] or "ok" for r in rows).most_common())
+
+
+def _rules(
+    host: Host,
+    facts: dict[str, Any],
+    defects: Sequence[str] | None,
+    low: int | None,
+    high: int | None,
+) -> Rules:
+    trained = facts.get("rules") or {}
+    names = tuple(defects or trained.get("defects") or ())
+    if not names:
+        raise RuleError(
+            "no rules: name the allowed defects with --defect V_S --defect Se_S ..., or give an "
+            "adapter, which knows those it was trained with"
+        )
+    rules = Rules(
+        defects=names,
+        min_defects=low if low is not None else trained.get("min_defects", 1),
+        max_defects=high if high is not None else trained.get("max_defects", 6),
+    )
+    rules.validate_for(host)
+    if facts.get("host") and facts["host"].split("-")[0] != host.key.split("-")[0]:
+        raise ModelError(f"the adapter was trained on {facts['host']}, asked for is {host.key}")
+    return rules
+
+
+def _row(index: int, request: Request, fmt: str, answer: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "index": index,
+        "asked": dict(request.properties),
+        "ok": False,
+        "reason": None,
+        "detail": None,
+        "key": None,
+        "description": None,
+        "configuration": None,
+        "text": answer.text,
+    }
+    try:
+        if answer.finish_reason == "length":
+            raise ParseError("truncated", "the answer was cut at its longest length")
+        configuration = parse_answer(answer.text, request, fmt)
+    except ParseError as error:
+        return row | {"reason": error.reason, "detail": error.detail}
+    return row | {
+        "ok": True,
+        "key": configuration.key,
+        "description": configuration.description,
+        "configuration": configuration.to_dict(),
+    }
+
+
+def _mark_repeats(rows: list[dict[str, Any]]) -> None:
+    """Name the first sample of the same crystal; a repeat stays valid."""
+    first: dict[str, int] = {}
+    for row in rows:
+        row["duplicate_of"] = first.get(row["key"]) if row["ok"] else None
+        if row["ok"]:
+            first.setdefault(row["key"], row["index"])

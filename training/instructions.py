@@ -1,0 +1,158 @@
+"""Instructions for fine-tuning: labelled configurations on disk, drawn anew at every epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from defects.configuration import Configuration
+from defects.errors import DatasetError
+from defects.hosts import Host
+from defects.rules import Rules
+from defects.text import FORMATS, training_pair
+from training.examples import Example
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A configuration, its known properties and how much it counts.
+
+    Attributes
+    ----------
+    configuration : Configuration
+    properties : mapping
+        Property -> true value, in its unit.
+    weight : float
+        Weight in the loss relative to others.
+    """
+
+    configuration: Configuration
+    properties: Mapping[str, float]
+    weight: float = 1.0
+
+
+def write_instructions(
+    path: str | Path, host: Host, rules: Rules, instructions: Iterable[Instruction]
+) -> str:
+    """Write instructions as JSON lines, atomically, and return the content's sha256.
+
+    The first line names host and rules. Configurations that break the rules are left out: a
+    request that states the rules must not be answered by them.
+    """
+    path = Path(path)
+    head = {
+        "host": host.name,
+        "supercell": list(host.supercell),
+        "lattice": host.unit_lattice.tolist(),
+        "species": list(host.unit_species),
+        "frac_coords": host.unit_frac_coords.tolist(),
+        "rules": rules.model_dump(mode="json"),
+    }
+    lines = [json.dumps(head)]
+    for item in instructions:
+        if rules.violation(item.configuration) is None and item.properties:
+            row = {
+                "defects": item.configuration.to_dict()["defects"],
+                "properties": dict(item.properties),
+                "weight": item.weight,
+            }
+            lines.append(json.dumps(row))
+    if len(lines) == 1:
+        raise DatasetError("no labelled configuration obeys the rules: nothing to fine-tune on")
+    text = "\n".join(lines) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as f:
+        f.write(text)
+        f.flush()
+        os.fsync(f.fileno())
+    partial.replace(path)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_instructions(path: str | Path) -> tuple[Host, Rules, list[Instruction]]:
+    """Inverse of `write_instructions`.
+
+    Raises
+    ------
+    DatasetError
+        When the file is missing or not what `write_instructions` writes.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        head, *rows = (json.loads(line) for line in lines)
+        host = Host(
+            head["host"],
+            tuple(head["supercell"]),
+            np.array(head["lattice"]),
+            tuple(head["species"]),
+            np.array(head["frac_coords"]),
+        )
+        rules = Rules.model_validate(head["rules"])
+        items = [_instruction(host, row) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{path} is no file of instructions: {error}") from error
+    return host, rules, items
+
+
+def _instruction(host: Host, row: Mapping[str, Any]) -> Instruction:
+    changes = {int(s): str(e) for s, e in row["defects"]}
+    return Instruction(
+        Configuration.from_changes(host, changes), row["properties"], float(row["weight"])
+    )
+
+
+@dataclass(frozen=True)
+class InstructionSource:
+    """Training examples of a file of instructions: a new face of every one at each epoch.
+
+    Attributes
+    ----------
+    path : str
+        Written by `write_instructions`; readable on every training worker.
+    fmt : {"compact", "full"}
+    properties : tuple of str
+        Which properties may be asked for.
+    keep_all : float
+        Probability that all known ones are asked for at once.
+    anchor : float
+        See `defects.text.training_pair`.
+    """
+
+    path: str
+    fmt: str
+    properties: tuple[str, ...]
+    keep_all: float = 0.5
+    anchor: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.fmt not in FORMATS:
+            raise ValueError(f"format {self.fmt!r} is none of {', '.join(FORMATS)}")
+
+    def __call__(self, epoch: int, seed: int) -> list[Example]:
+        """Return the examples of one epoch; the same for the same epoch and seed."""
+        _, rules, items = read_instructions(self.path)
+        rng = np.random.default_rng([seed, epoch])
+        examples = []
+        for item in items:
+            known = {p: item.properties[p] for p in self.properties if p in item.properties}
+            if not known:
+                continue
+            prompt, answer = training_pair(
+                item.configuration,
+                rules,
+                known,
+                self.fmt,
+                rng,
+                keep_all=self.keep_all,
+                anchor=self.anchor,
+            )
+            examples.append(Example(prompt, answer, item.weight))
+        return examples
