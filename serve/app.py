@@ -237,9 +237,9 @@ def _wait_until_running(names: list[str], timeout_s: float, tell: Progress) -> N
             return
         elapsed = time.monotonic() - start
         if elapsed > timeout_s:
+            missing = " and ".join(TITLES[name] for name in waiting)
             raise ModelError(
-                f"{' and '.join(TITLES[name] for name in waiting)} did not come up within {timeout_s:g} s; "
-                f"logs: {ray_log_dir()}"
+                f"{missing} did not come up within {timeout_s:g} s; logs: {ray_log_dir()}"
             )
         if elapsed >= told:
             tell(f"loading {TITLES[waiting[0]]} ({elapsed:.0f} s)")

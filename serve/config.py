@@ -28,7 +28,8 @@ class EngineConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format of the weights; "auto" takes the checkpoint's own."""
+    """Number format of the weights; "auto" takes the checkpoint's own, on a CPU float32 in place of
+    float16, which CPUs compute four times slower."""
     max_model_len: int | None = Field(default=None, ge=16)
     """Longest prompt plus answer in tokens; None takes the model's own limit."""
     kv_cache_gib: float = Field(default=1.0, gt=0)

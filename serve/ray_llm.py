@@ -20,6 +20,7 @@ Importing this module imports vLLM (about 20 s on two cores): only the engine's 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from functools import partial
 from pathlib import Path
@@ -140,6 +141,17 @@ async def start_server(config: ServeConfig, device: str) -> LLMServer:
     return server
 
 
+def resolve_dtype(config: ServeConfig, device: str) -> str:
+    """Number format to compute in; see `EngineConfig.dtype`."""
+    asked = config.engine.dtype
+    if asked != "auto" or device != "cpu" or not config.base_is_local:
+        return asked
+    file = Path(config.base_model or "").expanduser() / "config.json"
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    kept = stored.get("dtype") or stored.get("torch_dtype")
+    return "float32" if kept == "float16" else "auto"
+
+
 def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
     """Ray's configuration of the engine.
 
@@ -154,7 +166,7 @@ def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
     """
     engine, lora = config.engine, config.lora
     engine_kwargs: dict[str, Any] = {
-        "dtype": engine.dtype,
+        "dtype": resolve_dtype(config, device),
         "enforce_eager": engine.enforce_eager,
         "enable_prefix_caching": engine.enable_prefix_caching,
         "max_num_seqs": engine.max_num_seqs,
@@ -172,7 +184,7 @@ def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
         engine_kwargs["kv_cache_memory_bytes"] = int(engine.kv_cache_gib * 2**30)
     else:
         engine_kwargs["gpu_memory_utilization"] = engine.gpu_memory_utilization
-    source = config.base_model
+    source = config.base_model or ""
     return LLMConfig(
         model_loading_config={
             "model_id": config.base_id,

@@ -92,12 +92,14 @@ def test_every_field_of_a_request_is_one_of_vllms(ray_llm, body, request_cls):
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_llm_config_is_one_that_ray_accepts(ray_llm, tmp_path, device):
+    (tmp_path / "config.json").write_text('{"dtype": "float16"}')
     config = ServeConfig(base_model=str(tmp_path), base_id="b", lora={"max_cpu_loras": 5})
     made = ray_llm.build_llm_config(config, device)
     assert made.model_id == "b"
     assert made.accelerator_config.kind == device
     assert made.multiplex_config().max_num_models_per_replica == 5
     assert made.engine_kwargs["trust_remote_code"] is False
+    assert made.engine_kwargs["dtype"] == {"cpu": "float32", "gpu": "auto"}[device]
     made.get_engine_config()  # every engine argument is one that vLLM knows
 
 
@@ -106,7 +108,7 @@ def test_the_local_loader(ray_llm, tmp_path):
     folder.mkdir()
     for name in ("adapter_model.safetensors", "adapter_config.json", "manifest.json"):
         (folder / name).write_text("{}")
-    config = ray_llm.build_llm_config(ServeConfig(base_model=str(tmp_path)), "cpu")
+    config = ray_llm.build_llm_config(ServeConfig(base_model="some/model"), "cpu")
     loader = ray_llm.LocalAdapterLoader(store=AdapterStore([tmp_path]))
 
     def load(model):
