@@ -10,12 +10,7 @@ from design_loop.report import write_report
 from design_loop.summary import CampaignSummary
 
 
-def campaign_folder(workdir: str | Path, campaign: str) -> Path:
-    """Folder of a campaign's files: adapters, surrogates, candidates, report."""
-    return Path(workdir) / campaign
-
-
-def leave_results(ledger: Ledger, summary: CampaignSummary, workdir: str | Path) -> Path:
+def leave_results(ledger: Ledger, summary: CampaignSummary) -> Path:
     """Write ``candidates/`` (CIF files and a table) and ``report.html`` into a campaign's folder.
 
     May be repeated; files of the same names are replaced.
@@ -30,7 +25,7 @@ def leave_results(ledger: Ledger, summary: CampaignSummary, workdir: str | Path)
     DesignLoopError
         When the disk is full or the folder not writable; the ledger has everything anyway.
     """
-    folder = campaign_folder(workdir, summary.campaign.id)
+    folder = Path(summary.campaign.workdir) / summary.campaign.id
     if summary.candidates:
         export_candidates(summary, "cif", folder / "candidates")
     write_report(ledger, summary.campaign.id, folder / "report.html")

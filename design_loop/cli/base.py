@@ -1,15 +1,66 @@
-"""stub"""
+"""``design-loop base``: the small base model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
-app = typer.Typer()
+from design_loop.cli.output import Format, FormatOption, bar, print_json, quiet_libraries, stoppable
+
+#: Examples that the tokenizer's words are read from.
+VOCABULARY_SAMPLE = 4000
+
+app = typer.Typer(help="The small base model, pretrained without labels.", no_args_is_help=True)
 
 
 @app.callback()
-def _cb() -> None:
-    pass
+def _group() -> None:
+    """Keeps `train` a word of its own although it is the only one."""
 
 
 @app.command()
-def train() -> None:
-    """later"""
+def train(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the finished model.")],
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Time to train, that before a stop included.")
+    ] = 40.0,
+    max_steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
+    full_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of examples in the full format.")
+    ] = 0.1,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Pretrain a small model on random defect structures; the same command goes on after a stop."""
+    from functools import partial
+    from itertools import islice
+
+    from training.corpus import corpus
+    from training.pretrain import PretrainSettings, pretrain
+    from training.vocabulary import small_tokenizer
+
+    quiet_libraries()
+    settings = PretrainSettings(
+        minutes=minutes, max_steps=max_steps, threads=threads, device=device, seed=seed
+    )
+    examples = partial(corpus, full_share=full_share)
+    kept = "the same command goes on from the last checkpoint"
+    with stoppable(lambda: kept), bar("steps" if max_steps else "seconds") as advance:
+
+        def tell(line: dict[str, float]) -> None:
+            if max_steps is not None:
+                advance(int(line["step"]), max_steps)
+            else:
+                advance(int(60 * line["minutes"]), int(60 * minutes))
+
+        tokenizer = small_tokenizer(islice(examples(seed), VOCABULARY_SAMPLE))
+        figures = pretrain(examples, tokenizer, out, settings, on_progress=tell)
+    if fmt is Format.json:
+        print_json(figures)
+        return
+    told = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
+    typer.echo(f"{out}: {told}")

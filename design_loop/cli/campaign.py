@@ -197,7 +197,7 @@ def _drive(drive: Callable[[Progress], CampaignSummary], workdir: Path, store: s
     from design_loop.tables import candidates_table, times_table
 
     with _ledger(workdir, store) as ledger:
-        folder = leave_results(ledger, summary, workdir)
+        folder = leave_results(ledger, summary)
     print_tables(times_table(summary.rounds), candidates_table(summary))
     typer.echo(f"Everything is in {folder}; the report is {folder / 'report.html'}")
 

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from design_loop.cli.adapter import TextFormat
 from design_loop.cli.output import UsageError, bar
-
-
-class TextFormat(StrEnum):
-    """Formats of the instructions."""
-
-    compact = "compact"
-    full = "full"
 
 
 def generate(
@@ -37,8 +30,12 @@ def generate(
         list[str] | None,
         typer.Option(metavar="V_S", help="Allowed defect; again. By default the adapter's."),
     ] = None,
-    min_defects: Annotated[int, typer.Option(min=1, help="Fewest changed sites.")] = 1,
-    max_defects: Annotated[int, typer.Option(min=1, help="Most changed sites.")] = 6,
+    min_defects: Annotated[
+        int | None, typer.Option(min=1, help="Fewest changed sites. By default the adapter's.")
+    ] = None,
+    max_defects: Annotated[
+        int | None, typer.Option(min=1, help="Most changed sites. By default the adapter's.")
+    ] = None,
     fmt: Annotated[
         TextFormat | None,
         typer.Option("--format", help="Instruction format. By default the adapter's."),
@@ -50,16 +47,17 @@ def generate(
     """Sample candidates and write every sample, the failures with their reason."""
     from defects.hosts import get_host, parse_supercell
     from defects.targets import parse_target
+    from design_loop.adapters import finished_adapter
     from design_loop.generation import generate_to_file
 
-    if min_defects > max_defects:
+    if min_defects is not None and max_defects is not None and min_defects > max_defects:
         raise UsageError(f"--min-defects {min_defects} is above --max-defects {max_defects}")
     targets = [parse_target(text) for text in target]
     crystal = get_host(host, parse_supercell(supercell))
     with bar("samples") as advance:
         counts = generate_to_file(
             base=base,
-            adapter=adapter,
+            adapter=None if adapter is None else finished_adapter(adapter),
             host=crystal,
             targets=targets,
             num=num,

@@ -131,6 +131,13 @@ def bar(description: str) -> Iterator[Callable[[int, int | None], None]]:
         yield lambda done, total=None: progress.update(task, completed=done, total=total)
 
 
+def quiet_libraries() -> None:
+    """Stop transformers from drawing bars of its own, on terminals and in logs."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+
+
 @contextmanager
 def stoppable(advice: Callable[[], str]) -> Iterator[None]:
     """End with exit code 130 and a line of advice on Ctrl-C or a polite kill (SIGTERM).

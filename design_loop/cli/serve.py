@@ -19,9 +19,9 @@ def serve(
     from serve.config import ServeConfig, load_config
 
     if config is None:
-        from training.base_model import shipped_base
+        from training.bundled import SMALL, resolve_base
 
-        settings = ServeConfig(base_model=str(shipped_base()))
+        settings = ServeConfig(base_model=resolve_base(SMALL))
     else:
         settings = load_config(config)
     run_forever(settings, lambda text: typer.echo(text, err=True))

@@ -82,7 +82,7 @@ class LiveProgress:
         self._state.finish_round(summary)
 
     def campaign_finished(self, summary: CampaignSummary) -> None:
-        self._state.steps = []
+        self._state.views.clear()
 
     # -- drawing
 

@@ -47,7 +47,7 @@ class DisplayState:
     budget: int = 0
     started: float = 0.0
     round: int = 0
-    steps: list[StepView] = field(default_factory=list)
+    views: dict[int, list[StepView]] = field(default_factory=dict)
     rounds: dict[int, RoundSummary] = field(default_factory=dict)
     drops: Counter[str] = field(default_factory=Counter)
     messages: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=4))
@@ -62,17 +62,22 @@ class DisplayState:
         self.budget = oracle_budget(config)
         self.started = self.clock()
 
+    @property
+    def steps(self) -> list[StepView]:
+        """Steps of the current round; none before the first."""
+        return self.views.get(self.round, [])
+
     def step(self, number: int, name: str) -> StepView:
-        """The view of a step; starts the view of a round at its first step."""
-        if number != self.round or not self.steps:
-            self.round = number
-            names = PREPARE_STEPS if number == 0 else ROUND_STEPS
-            self.steps = [StepView(n) for n in names]
-        for view in self.steps:
+        """The view of a step; makes the view of a round at its first step."""
+        names = PREPARE_STEPS if number == 0 else ROUND_STEPS
+        views = self.views.setdefault(number, [StepView(n) for n in names])
+        for view in views:
             if view.name == name:
                 return view
-        self.steps.append(StepView(name))
-        return self.steps[-1]
+        # Something the round does not list, such as bringing the models up: it comes first.
+        pending = next((i for i, v in enumerate(views) if v.state == "pending"), len(views))
+        views.insert(pending, StepView(name))
+        return views[pending]
 
     @property
     def running(self) -> StepView | None:
@@ -81,6 +86,7 @@ class DisplayState:
 
     def start_step(self, number: int, name: str, detail: str) -> StepView:
         """Mark a step running."""
+        self.round = number
         view = self.step(number, name)
         view.state, view.detail, view.started = "running", detail, self.clock()
         view.done, view.total = 0, None
@@ -90,6 +96,7 @@ class DisplayState:
         self, number: int, name: str, seconds: float, info: Mapping[str, Any]
     ) -> StepView:
         """Mark a step done and keep what it tells."""
+        self.round = max(self.round, number)
         view = self.step(number, name)
         view.state, view.seconds, view.detail = "done", seconds, describe(info)
         if isinstance(drops := info.get("drops"), Mapping):

@@ -1,0 +1,158 @@
+"""An adapter from a labelled dataset, outside of a campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from defects.datasets import Record, resolve_dataset
+from defects.errors import DatasetError, ModelError
+from defects.rules import Rules
+
+if TYPE_CHECKING:
+    from training.manifest import AdapterResult
+    from training.spec import LoraHyperparameters, Resources
+
+#: Learning rates by base: the published one (Al-Maeeni et al. 2024), and that of the small model,
+#: which takes, and needs, more.
+PUBLISHED_RATE, SMALL_RATE = 1e-4, 2e-3
+
+
+def train_from_dataset(
+    data: str,
+    base: str,
+    properties: Sequence[str],
+    fmt: str,
+    out: str | Path,
+    hyperparameters: LoraHyperparameters,
+    *,
+    held_out: int = 64,
+    seed: int = 0,
+    resources: Resources | None = None,
+    on_progress: Callable[[dict[str, float]], None] | None = None,
+) -> AdapterResult:
+    """Train an adapter on a dataset and leave it as a finished folder below `out`.
+
+    The rules of its requests are the dataset's own: the defects that occur in it, and how few and
+    how many there are.
+
+    Parameters
+    ----------
+    data : str
+        Dataset folder, or the name of a shipped one.
+    base : str
+        Base model: folder, ``small`` or Hugging Face name.
+    properties : sequence of str
+        What requests may ask for.
+    fmt : str
+        ``compact`` or ``full``.
+    out : path
+        Gets the adapter as ``adapter-<hash>`` and the instructions that it learnt from.
+    hyperparameters : LoraHyperparameters
+    held_out : int
+        Configurations kept out of the training to watch its loss.
+    seed : int
+    resources : Resources, optional
+    on_progress : callable, optional
+
+    Raises
+    ------
+    DatasetError
+        When the dataset cannot be read or lacks a property.
+    ModelError
+        When the base is missing or the training failed.
+    """
+    from training.bundled import resolve_base
+    from training.instructions import Instruction, InstructionSource, write_instructions
+    from training.lora import train_adapter
+    from training.spec import AdapterSpec
+
+    source = resolve_base(base)
+    dataset = resolve_dataset(data)
+    records = _labelled(data, dataset.records, dataset.properties, properties)
+    rules = _rules(records)
+    root = Path(out)
+    root.mkdir(parents=True, exist_ok=True)
+    order = np.random.default_rng(seed).permutation(len(records))
+    held_out = min(held_out, len(records) // 10)
+    parts = {"train": order[held_out:], "held-out": order[:held_out]}
+    hashes, sources = {}, {}
+    for name, chosen in parts.items():
+        path = root / f"instructions-{fmt}-{name}.jsonl"
+        items = [
+            Instruction(
+                records[i].configuration,
+                {p: records[i].properties[p] for p in properties if p in records[i].properties},
+            )
+            for i in sorted(chosen)
+        ]
+        hashes[name] = write_instructions(path, dataset.host, rules, items)
+        sources[name] = InstructionSource(str(path.absolute()), fmt, tuple(properties))
+    return train_adapter(
+        AdapterSpec(
+            base=source,
+            source=sources["train"],
+            eval_source=sources["held-out"] if held_out else None,
+            root=root,
+            hyperparameters=hyperparameters,
+            seed=seed,
+            data_hash=hashes["train"],
+            facts={
+                "instruction_format": fmt,
+                "properties": list(properties),
+                "host": dataset.host.key,
+                "rules": rules.model_dump(mode="json"),
+                "dataset": data,
+                "n_instructions": len(parts["train"]),
+            },
+        ),
+        resources,
+        on_progress=on_progress,
+    )
+
+
+def finished_adapter(path: str | Path) -> Path:
+    """The adapter folder itself, or the one adapter that a folder of `train_from_dataset` holds.
+
+    Raises
+    ------
+    ModelError
+        When there is none, or several to choose from.
+    """
+    path = Path(path)
+    if (path / "manifest.json").is_file():
+        return path
+    inside = sorted(p.parent for p in path.glob("*/manifest.json") if p.parent.name[0] != ".")
+    if len(inside) == 1:
+        return inside[0]
+    if inside:
+        names = ", ".join(map(str, inside))
+        raise ModelError(f"{path} holds {len(inside)} adapters; name one: {names}")
+    raise ModelError(
+        f"no finished adapter in {path}; make one with `design-loop adapter train --out {path}`"
+    )
+
+
+def _labelled(
+    data: str, records: Sequence[Record], known: Sequence[str], properties: Sequence[str]
+) -> list[Record]:
+    missing = [p for p in properties if p not in known]
+    if missing:
+        raise DatasetError(
+            f"{data} has no labels of {', '.join(missing)}; it has {', '.join(known) or 'none'}"
+        )
+    return [
+        r
+        for r in records
+        if r.configuration.n_defects and any(p in r.properties for p in properties)
+    ]
+
+
+def _rules(records: Sequence[Record]) -> Rules:
+    """What occurs: the defects, and the fewest and most of them."""
+    names = sorted({name for r in records for name in r.configuration.counts()})
+    sizes = [r.configuration.n_defects for r in records]
+    return Rules(defects=tuple(names), min_defects=min(sizes), max_defects=max(sizes))
