@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MAX_PARAMETERS = 5_000_000
 HEAD_SIZES = (32, 64, 80, 96, 112, 128)
-"""Head sizes that the CPU attention of vLLM has kernels for (0.29, ``v1/attention/backends/cpu_attn``)."""
+"""Head sizes with a CPU attention kernel in vLLM 0.29 (``v1/attention/backends/cpu_attn``)."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class BaseModelSettings:
 
 def shipped_base() -> Path:
     """Folder of the small base model that ships with the project."""
-    return Path(__file__).parent / "base"
+    return Path(__file__).parent / "models" / "small"
 
 
 def build_model(
@@ -128,7 +128,9 @@ def save_base(
     """
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
     target = getattr(torch, dtype)
@@ -172,8 +174,11 @@ def load_base(
     ModelError
         If there is no such folder, or the name cannot be fetched.
     """
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     source = check_base(name_or_path)
     kwargs: dict[str, Any] = {} if offline is None else {"local_files_only": offline}
     try:
@@ -181,7 +186,7 @@ def load_base(
         model = AutoModelForCausalLM.from_pretrained(
             source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, **kwargs
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"cannot load the base model {source!r}: {first} Give a folder, or a Hugging Face name "

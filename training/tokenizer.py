@@ -1,8 +1,8 @@
 """The small base model's tokenizer: element symbols whole, numbers as single digits.
 
 A general-purpose tokenizer cuts "Mo" and "0.08" wherever its corpus taught it to, so that a small
-model would first have to learn spelling. Here every element symbol, ``VAC``, every property name and
-every word of the instruction templates is one token, a number is one token per digit, and whatever
+model would first have to learn spelling. Here every element symbol, ``VAC``, every property name
+and word of the instruction templates is one token, a number is one token per digit, and whatever
 else occurs is spelled in bytes, so that any text survives a round trip.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from defects.descriptors import DESCRIPTORS
@@ -25,12 +24,13 @@ PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
 MAX_VOCABULARY = 1024
 """The embedding is a visible part of a model of a few million parameters."""
 
-ELEMENTS = tuple(
+_PERIODIC_TABLE = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se "
     "Br Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy "
     "Ho Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf "
-    "Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og".split()
+    "Es Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
 )
+ELEMENTS = tuple(_PERIODIC_TABLE.split())
 SYMBOLS = (*ELEMENTS, "VAC")
 
 # Words that the general pattern below would cut (capitals inside, underscores): matched first.
@@ -57,7 +57,7 @@ def _longest_first(words: Iterable[str]) -> list[str]:
 
 
 def words_in(texts: Iterable[str], min_count: int = 1) -> list[str]:
-    """Words and marks that occur in texts, as tokens (with their leading space), most frequent first.
+    """Words and marks that occur in texts, as tokens, most frequent first.
 
     Parameters
     ----------
@@ -79,8 +79,8 @@ def build_tokenizer(
     Parameters
     ----------
     words : iterable of str
-        Words to keep whole, exactly as they occur: ``"Design"`` begins a line, ``" crystal"`` follows
-        a space. Symbols, digits, marks, property names and bytes are always there.
+        Words to keep whole, exactly as they occur: ``"Design"`` begins a line, ``" crystal"``
+        follows a space. Symbols, digits, marks, property names and bytes are always there.
     phrases : iterable of str
         Whole lines of a template that are the same in every prompt. As one token each they cost
         next to nothing in training and sampling.
@@ -90,8 +90,8 @@ def build_tokenizer(
     Returns
     -------
     PreTrainedTokenizerFast
-        Encoding prepends ``<bos>``; text that looks like a special token is spelled out, never taken
-        for one.
+        Encoding prepends ``<bos>``; text that looks like a special token is spelled out,
+        never taken for one.
 
     Raises
     ------
@@ -144,4 +144,3 @@ def build_tokenizer(
 def _is_irregular(word: str) -> bool:
     """Whether the general pattern would cut a word."""
     return re.fullmatch(r" ?(?:V_|[A-Z][a-z]*|[a-z]+|\S)|\s", word) is None
-
