@@ -75,7 +75,7 @@ def generate_to_file(
     found = None if adapter is None else read_adapter(adapter)
     facts: dict[str, Any] = {} if found is None else found.manifest
     rules = _rules(host, facts, defects, min_defects, max_defects)
-    fmt = fmt or facts.get("format") or "compact"
+    fmt = fmt or facts.get("instruction_format") or "compact"
     rng = np.random.default_rng(seed)
     n_prompts = -(-num // _PER_PROMPT)
     requests = []

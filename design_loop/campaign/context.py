@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -46,7 +46,6 @@ class Context:
     progress: Progress
     services: Services
     dataset: Dataset
-    _oracle: OracleSpec | None = field(default=None, repr=False)
 
     @cached_property
     def host(self) -> Host:
@@ -83,13 +82,7 @@ class Context:
     @property
     def oracle(self) -> OracleSpec:
         """The oracle as plain data."""
-        return self._oracle or OracleSpec(
-            self.config.oracle.kind, dict(self.config.oracle.settings)
-        )
-
-    @oracle.setter
-    def oracle(self, spec: OracleSpec) -> None:
-        self._oracle = spec
+        return OracleSpec(self.config.oracle.kind, dict(self.config.oracle.settings))
 
 
 def load_data(config: CampaignConfig) -> Dataset:

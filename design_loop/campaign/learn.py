@@ -70,7 +70,6 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     """Fine-tune the adapter of the next round with Ray Train and publish it under a new name."""
     from training.bundled import resolve_base
     from training.instructions import Instruction, InstructionSource, write_instructions
-    from training.lora import train_adapter
     from training.spec import AdapterSpec, LoraHyperparameters, Resources
 
     config, settings = context.config, context.config.adapter
@@ -87,7 +86,7 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     data_hash = write_instructions(path, context.host, config.rules, items)
     context.progress.message("info", f"fine-tuning the adapter on {len(items)} instructions")
     resources = config.resources
-    result = train_adapter(
+    result = context.services.fine_tune(
         AdapterSpec(
             base=resolve_base(config.base_model),
             source=InstructionSource(str(path), config.generation.format, properties),
@@ -110,7 +109,7 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
             facts={
                 "campaign": context.id,
                 "round": number,
-                "format": config.generation.format,
+                "instruction_format": config.generation.format,
                 "properties": list(properties),
                 "host": context.host.key,
                 "rules": config.rules.model_dump(mode="json"),
@@ -118,10 +117,10 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
                 "n_verified": sum(i.weight != 1.0 for i in items),
             },
         ),
-        resources=Resources(
+        Resources(
             workers=resources.train_workers, cpus=resources.train_cpus, gpus=resources.train_gpus
         ),
-        on_progress=lambda share: context.progress.step_advanced(round(100 * share), 100),
+        on_progress=lambda told: context.progress.step_advanced(round(100 * told["progress"]), 100),
     )
     run.add_adapter(Adapter(result.name, str(result.path), result.manifest))
     run.info["adapter"] = result.name
@@ -147,6 +146,6 @@ def _labelled(
 
 
 def _drop_unrecorded(folder: Path) -> None:
-    """Remove what a killed run of this step left: it is in no ledger, and fitted anew in seconds."""
+    """Remove what a killed run of this step left: in no ledger, and fitted anew in seconds."""
     if folder.exists():
         shutil.rmtree(folder)

@@ -1,4 +1,4 @@
-"""The served models as the steps use them: sampling and predicting, behind a small protocol."""
+"""Everything that runs on the cluster, as the steps use it, behind a small protocol."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from defects.configuration import Configuration
 from defects.errors import ConfigError
+from defects.oracles import OracleSpec
 
 if TYPE_CHECKING:
     from design_loop.config import CampaignConfig
+    from design_loop.oracle_calls import LabelResult, PoolLimits
     from serve.app import ServeHandle
     from serve.client import Completion, RemotePredictions, ServeClient
+    from training.manifest import AdapterResult
+    from training.spec import AdapterSpec, Resources
 
 BASE_ID = "base"
 
 
 class Services(Protocol):
-    """What a campaign asks of the served models."""
+    """What a campaign asks of the cluster; tests put a quick stand-in here."""
 
     def sample(
         self, prompts: Sequence[str], adapter: str | None, **sampling: Any
@@ -31,6 +35,21 @@ class Services(Protocol):
 
     def use_surrogate(self, folder: Path) -> str:
         """Take a fitted surrogate into service and return its version."""
+
+    def label(
+        self,
+        oracle: OracleSpec,
+        configurations: Sequence[Configuration],
+        on_result: Callable[[LabelResult], None],
+        on_failure: Callable[[LabelResult], None],
+        limits: PoolLimits,
+    ) -> tuple[int, int]:
+        """Have the oracle label configurations; each is handed over as it is done."""
+
+    def fine_tune(
+        self, spec: AdapterSpec, resources: Resources, on_progress: Callable[[dict], None]
+    ) -> AdapterResult:
+        """Train an adapter and publish it."""
 
     def close(self) -> None:
         """Stop serving."""
@@ -57,6 +76,27 @@ class RayServices:
     def use_surrogate(self, folder: Path) -> str:
         """Swap the surrogate."""
         return self.handle.swap_surrogate(folder)
+
+    def label(
+        self,
+        oracle: OracleSpec,
+        configurations: Sequence[Configuration],
+        on_result: Callable[[LabelResult], None],
+        on_failure: Callable[[LabelResult], None],
+        limits: PoolLimits,
+    ) -> tuple[int, int]:
+        """Label as Ray tasks."""
+        from design_loop.oracle_pool import label_batch
+
+        return label_batch(oracle, configurations, on_result, on_failure, limits)
+
+    def fine_tune(
+        self, spec: AdapterSpec, resources: Resources, on_progress: Callable[[dict], None]
+    ) -> AdapterResult:
+        """Train with Ray Train."""
+        from training.lora import train_adapter
+
+        return train_adapter(spec, resources, on_progress=on_progress)
 
     def close(self) -> None:
         """Stop serving; ends Ray if it was started for this."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from design_loop.campaign.context import Context
 from design_loop.ledger.steps import StepRun
 from design_loop.oracle_calls import LabelResult, PoolLimits
-from design_loop.oracle_pool import label_batch, with_pristine
 
 
 def verify(context: Context, number: int, run: StepRun) -> None:
@@ -24,8 +23,6 @@ def verify(context: Context, number: int, run: StepRun) -> None:
         timeout_s=settings.timeout_s,
         retries=settings.retries,
     )
-    if pending:
-        context.oracle = with_pristine(context.oracle, context.host, limits)
     done = 0
 
     def advance() -> None:
@@ -58,7 +55,7 @@ def verify(context: Context, number: int, run: StepRun) -> None:
 
     context.progress.step_advanced(0, len(pending))
     configurations = [context.configuration(call.configuration) for call in pending]
-    ok, lost = label_batch(context.oracle, configurations, labelled, failed, limits)
+    ok, lost = context.services.label(context.oracle, configurations, labelled, failed, limits)
     run.info["labelled"] = ok
     run.info["failed"] = lost
 

@@ -1,0 +1,130 @@
+"""The driver: a whole campaign, kill -9 in each step, and adapters that never arrived."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from defects.errors import ConfigError, ModelError
+from design_loop.campaign import driver
+from design_loop.config import load_campaign
+from design_loop.ledger import CampaignState, Ledger, Source
+from design_loop.progress import SilentProgress
+from tests.design_loop.campaign.quick_services import QuickServices, write_campaign
+
+STEPS = ("generate", "check", "predict", "select", "verify", "learn")
+
+
+def _run(folder: Path, *arguments: str) -> int:
+    command = [sys.executable, "-m", "tests.design_loop.campaign.quick_services", str(folder)]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=240)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr[-2000:]
+    return done.returncode
+
+
+def _final(folder: Path) -> dict:
+    with Ledger(folder / "runs" / "ledger.sqlite", create=False) as ledger:
+        [campaign] = ledger.campaigns()
+        return {
+            "state": campaign.state,
+            "steps": [(s.round, s.name, str(s.state)) for s in ledger.steps(campaign.id)],
+            "labels": {
+                label.candidate: dict(label.properties)
+                for label in ledger.labels(campaign.id, Source.ORACLE)
+            },
+            "funnel": ledger.funnel(campaign.id),
+            "adapters": [a.name for a in ledger.adapters(campaign.id)],
+        }
+
+
+@pytest.mark.slow
+def test_kill_in_every_step_then_resume(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    for folder in (killed, whole):
+        folder.mkdir()
+        write_campaign(folder)
+    assert _run(whole, "start") == 0
+
+    assert _run(killed, "start", STEPS[0]) == -signal.SIGKILL
+    for step in (*STEPS[1:4], "verify:2", *STEPS[4:]):
+        assert _run(killed, "quick", step) == -signal.SIGKILL
+    assert _run(killed, "quick") == 0
+
+    after, expected = _final(killed), _final(whole)
+    assert after["state"] is CampaignState.DONE
+    # The same campaign as if nothing had happened: same labels, same drops, same adapters.
+    assert after["labels"] == expected["labels"]
+    assert after["funnel"] == expected["funnel"]
+    assert after["steps"] == expected["steps"]
+    assert len(after["adapters"]) == 3
+    # Nothing labelled was computed twice.
+    calls = Counter((killed / "runs").glob("**/oracle_calls.log"))
+    [log] = calls
+    computed = Counter(log.read_text().split())
+    assert set(computed.values()) == {1}
+    assert set(computed) >= set(after["labels"])
+
+
+def _start(folder: Path, **settings):
+    def services(config, campaign, tell):
+        made = QuickServices(campaign, config)
+        for name, value in settings.items():
+            setattr(made, name, value)
+        return made
+
+    config = load_campaign(folder / "campaign.yaml")
+    store = str(folder / "runs" / "ledger.sqlite")
+    return driver.start(config, folder / "runs", store, SilentProgress(), services)
+
+
+@pytest.mark.slow
+def test_an_adapter_that_never_reached_the_engine_stops_the_campaign(tmp_path):
+    write_campaign(tmp_path)
+    original = QuickServices.sample
+
+    def frozen(self, prompts, adapter, **sampling):
+        return original(self, prompts, None, **sampling)
+
+    QuickServices.sample = frozen
+    try:
+        with pytest.raises(ModelError, match="did not reach the engine"):
+            _start(tmp_path)
+    finally:
+        QuickServices.sample = original
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", create=False) as ledger:
+        assert ledger.campaigns()[0].state is CampaignState.FAILED
+
+
+@pytest.mark.slow
+def test_every_drop_has_its_reason_and_the_loop_learns_from_labels(tmp_path):
+    write_campaign(tmp_path)
+    summary = _start(tmp_path)
+    funnel = summary.funnel
+    assert funnel.samples == funnel.checked == 80
+    assert sum(funnel.drops.values()) + funnel.candidates == 80
+    assert {"unknown_site", "truncated", "duplicate_in_training"} <= set(funnel.drops)
+    assert funnel.verified == len(summary.candidates) > 0
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", create=False) as ledger:
+        campaign = ledger.campaigns()[0].id
+        learnt = [a.manifest["n_verified"] for a in ledger.adapters(campaign)]
+        labels = {s.round: s.manifest["n_labels"] for s in ledger.surrogates(campaign)}
+        by_adapter = {r.number: r.adapter for r in ledger.rounds(campaign)}
+        for number in (1, 2):
+            made = {s.sample.adapter for s in ledger.samples(campaign, number)}
+            assert made == {by_adapter[number]}
+    assert learnt[0] == 0 < learnt[1] < learnt[2] == funnel.verified
+    assert labels[2] == 100 + funnel.verified
+    assert len(set(by_adapter.values())) == 3  # round 0 has none
+
+
+def test_a_dataset_of_another_supercell_is_refused_before_anything_starts(tmp_path):
+    path = write_campaign(tmp_path)
+    path.write_text(path.read_text().replace("supercell: 4x4", "supercell: 5x5"))
+    with pytest.raises(ConfigError, match="5x5"):
+        _start(tmp_path)
+    assert not (tmp_path / "runs").exists()
