@@ -78,6 +78,7 @@ def test_engine_environment_keeps_local_models_offline(tmp_path):
     hub = engine_environment(ServeConfig(base_model="some/model"), "gpu")
     assert local["HF_HUB_OFFLINE"] == "1"
     assert "HF_HUB_OFFLINE" not in hub
+    assert local["OMP_WAIT_POLICY"] == "PASSIVE"
     assert "OMP_NUM_THREADS" not in hub
 
 

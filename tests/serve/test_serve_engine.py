@@ -63,7 +63,7 @@ class Service:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
         )
         self.url = self._answer()["url"]
-        self.client = ServeClient(self.url, timeout_s=120.0)
+        self.client = ServeClient(self.url, timeout_s=400.0)
 
     def swap(self, folder: Path) -> dict:
         self.process.stdin.write(json.dumps({"swap": str(folder)}) + "\n")
