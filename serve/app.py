@@ -12,22 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defects.errors import ModelError
-from serve.checks import check_base_model, check_surrogate, check_vllm, failure_reason
+from serve.checks import check_base_model, check_surrogate, check_vllm
 from serve.cluster import choose_port, ensure_ray, quiet, ray_log_dir
 from serve.config import ServeConfig
 from serve.deployments import api_app, llm_app, resolve_device, surrogate_app
-from serve.names import API_APP, LLM_APP, SURROGATE_APP, TITLES
+from serve.names import API_APP, LLM_APP, SURROGATE_APP
+from serve.waiting import Progress, fail_if_dead, is_running, wait_until_healthy, wait_until_running
 
 if TYPE_CHECKING:
     from ray.serve import RunTarget
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str], None]
 LOGGING = {"log_level": "INFO", "enable_access_log": False}
 """Of Serve's files in the log folder; nothing of it reaches the console."""
-POLL_S = 0.25
-TELL_EVERY_S = 5.0
 
 
 @dataclass
@@ -84,12 +82,12 @@ class ServeHandle:
         deadline = time.monotonic() + timeout_s
         handle = ray_serve.get_app_handle(SURROGATE_APP)
         while True:
-            _fail_if_dead(SURROGATE_APP)
+            fail_if_dead(SURROGATE_APP)
             status = handle.status.remote().result(timeout_s=timeout_s)
             if status["folder"] == str(path):
                 if status["error"]:
                     raise ModelError(f"surrogate {path} was not taken over: {status['error']}")
-                if _is_running(SURROGATE_APP):
+                if is_running(SURROGATE_APP):
                     return status["version"]
             if time.monotonic() > deadline:
                 raise ModelError(f"surrogate {path} was not taken over within {timeout_s:g} s")
@@ -156,7 +154,7 @@ def deploy(
 
     tell("starting Ray")
     owns_ray = ensure_ray(config.ray_cpus, config.log_dir)
-    from ray import serve as ray_serve
+    from ray.exceptions import RayError
     from ray.serve import RunTarget
 
     handle = ServeHandle(
@@ -165,15 +163,7 @@ def deploy(
     try:
         with quiet():
             tell("starting Ray Serve")
-            ray_serve.start(
-                proxy_location="HeadOnly",
-                http_options={
-                    "host": config.host,
-                    "port": port,
-                    "request_timeout_s": config.limits.request_timeout_s,
-                },
-                logging_config=LOGGING,
-            )
+            _start_serve(config, port)
             targets = [
                 RunTarget(
                     surrogate_app(config, surrogate, load_surrogate), SURROGATE_APP, None, LOGGING
@@ -184,8 +174,12 @@ def deploy(
                 # First, since it takes longest.
                 targets.insert(0, RunTarget(llm_app(config, device), LLM_APP, None, LOGGING))
             _submit(targets)
-        _wait_until_running([target.name for target in targets], config.start_timeout_s, tell)
-        _wait_until_healthy(handle, tell)
+        wait_until_running([target.name for target in targets], config.start_timeout_s, tell)
+        wait_until_healthy(handle.base_url, config.start_timeout_s, tell)
+    except (RayError, TimeoutError) as error:
+        logs = ray_log_dir()
+        handle.shutdown()
+        raise ModelError(f"Ray failed while starting: {error}; logs: {logs}") from error
     except BaseException:
         handle.shutdown()
         raise
@@ -210,6 +204,27 @@ def run_forever(config: ServeConfig, progress: Progress | None = None) -> None:
                 signal.signal(number, handler or signal.SIG_DFL)
 
 
+def _start_serve(config: ServeConfig, port: int) -> None:
+    from ray import serve as ray_serve
+    from ray.exceptions import RayError
+
+    options = {
+        "proxy_location": "HeadOnly",
+        "http_options": {
+            "host": config.host,
+            "port": port,
+            "request_timeout_s": config.limits.request_timeout_s,
+        },
+        "logging_config": LOGGING,
+    }
+    try:
+        ray_serve.start(**options)
+    except (RayError, TimeoutError) as error:
+        # On a very busy machine the HTTP proxy is late; Serve's controller starts another.
+        logger.warning("the HTTP proxy is late: %s", error)
+        ray_serve.start(**options)
+
+
 def _submit(targets: list[RunTarget]) -> None:
     """Hand applications to Serve without waiting for them."""
     from ray import serve as ray_serve
@@ -223,64 +238,3 @@ def _submit(targets: list[RunTarget]) -> None:
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _wait_until_running(names: list[str], timeout_s: float, tell: Progress) -> None:
-    start = time.monotonic()
-    waiting, told = list(names), 0.0
-    while waiting:
-        for name in list(waiting):
-            _fail_if_dead(name)
-            if _is_running(name):
-                waiting.remove(name)
-        if not waiting:
-            return
-        elapsed = time.monotonic() - start
-        if elapsed > timeout_s:
-            missing = " and ".join(TITLES[name] for name in waiting)
-            raise ModelError(
-                f"{missing} did not come up within {timeout_s:g} s; logs: {ray_log_dir()}"
-            )
-        if elapsed >= told:
-            tell(f"loading {TITLES[waiting[0]]} ({elapsed:.0f} s)")
-            told = elapsed + TELL_EVERY_S
-        time.sleep(POLL_S)
-
-
-def _wait_until_healthy(handle: ServeHandle, tell: Progress, timeout_s: float = 60.0) -> None:
-    import httpx
-
-    tell("waiting for the first answer")
-    deadline, last = time.monotonic() + timeout_s, "no answer"
-    while time.monotonic() < deadline:
-        try:
-            reply = httpx.get(f"{handle.base_url}/healthz", timeout=10.0, trust_env=False)
-            if reply.status_code == 200:
-                return
-            last = reply.text[:300]
-            if "not loaded" in last:
-                break  # the surrogate's folder is bad; waiting does not mend it
-        except httpx.HTTPError as error:
-            last = str(error)
-        time.sleep(POLL_S)
-    raise ModelError(f"{handle.base_url} is not healthy: {last}; logs: {ray_log_dir()}")
-
-
-def _status(name: str) -> Any:
-    from ray import serve as ray_serve
-
-    return ray_serve.status().applications.get(name)
-
-
-def _is_running(name: str) -> bool:
-    status = _status(name)
-    return status is not None and status.status == "RUNNING"
-
-
-def _fail_if_dead(name: str) -> None:
-    status = _status(name)
-    if status is not None and status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
-        texts = [d.message for d in status.deployments.values() if d.message] or [status.message]
-        raise ModelError(
-            f"{TITLES[name]} did not start: {failure_reason(texts[0])}; logs: {ray_log_dir()}"
-        )

@@ -55,6 +55,10 @@ def ensure_ray(num_cpus: int | None = None, log_dir: Path | None = None) -> bool
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # Ray's 15 starves the engine as soon as anything else runs; 5 still lets Ray itself go first.
     os.environ.setdefault("RAY_worker_niceness", "5")
+    # On a machine that is busy (the oracle's tasks, say) a process needs longer than Ray allows.
+    os.environ.setdefault("RAY_worker_register_timeout_seconds", "180")
+    os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
+    os.environ.setdefault("RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S", "60")
     # The address other processes are told is then 127.0.0.1, and Ray's servers, which run what
     # they are sent, listen there only; by default they listen on every interface.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")

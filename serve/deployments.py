@@ -90,6 +90,7 @@ def surrogate_app(
                 "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(_threads(config))}},
             },
             graceful_shutdown_timeout_s=10,
+            health_check_timeout_s=60,
         )
         .options(
             user_config={"folder": str(folder) if folder else None},
@@ -114,6 +115,7 @@ def api_app(config: ServeConfig) -> Application:
         backpressure_config={"status_code": 503, "retry_after_s": 2},
         ray_actor_options=LIGHT,
         graceful_shutdown_timeout_s=5,
+        health_check_timeout_s=60,
     ).bind(config.model_dump(mode="json"))
 
 
