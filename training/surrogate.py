@@ -21,6 +21,7 @@ from defects.encodings.sparse import SparseEncoder
 from defects.errors import DatasetError, ModelError
 from defects.hosts import Host
 from defects.rules import Rules
+from defects.surrogates.blas import blas_threads
 from defects.surrogates.encoded import Encoded
 from defects.surrogates.fitted import host_to_dict
 from defects.surrogates.folder import finish_folder, unfinished_folder
@@ -43,7 +44,7 @@ def fit_surrogate(
     rules: Rules | Sequence[str] | None = None,
     seed: int = 0,
     model: str = "auto",
-    iterations: int = 800,
+    iterations: int = 500,
     budget_s: float | None = None,
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def fit_surrogate(
         Defects that configurations to predict may have, on top of those in the labels.
     seed : int
         Same labels, seed and settings give the same predictions.
-    model : {"auto", "pairs", "trees"}
+    model : {"auto", "trees", "pairs"}
         Kind of model (see `defects.surrogates.property_model.KINDS`); ``auto`` takes, property by
         property, the one with the smallest cross-validated error.
     iterations : int
@@ -71,7 +72,7 @@ def fit_surrogate(
     budget_s : float, optional
         With ``auto``: once this many seconds are spent, no further kind is tried.
     threads : int, optional
-        Threads to fit with; all CPUs, at most 8, when not given.
+        Threads to fit with, one per fold; all CPUs, at most 8, when not given.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def fit_surrogate(
         deadline=None if budget_s is None else started + budget_s,
     )
     labelled = np.zeros(len(configurations), dtype=bool)
-    with unfinished_folder(out_dir) as work:
+    with unfinished_folder(out_dir) as work, blas_threads(1):
         entries: dict[str, Any] = {}
         for number, (name, column) in enumerate(labels.items()):
             rows = np.flatnonzero(~np.isnan(column))
@@ -148,7 +149,7 @@ def train_from_dataset(
     rules: Rules | Sequence[str] | None = None,
     seed: int = 0,
     model: str = "auto",
-    iterations: int = 800,
+    iterations: int = 500,
     budget_s: float | None = None,
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def train_from_dataset(
     data_path : path
         Dataset folder, or the name of a bundled dataset.
     properties : sequence of str
-        Which properties; empty for all that have enough labels.
+        Which properties, at least one.
 
     Raises
     ------

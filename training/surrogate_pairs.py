@@ -13,7 +13,9 @@ from defects.surrogates.pair_model import PairModel
 
 #: Labels used for the search of hyperparameters; its cost grows with their third power.
 SEARCH_LABELS = 400
-SEARCH_STEPS = 60
+SEARCH_STEPS = 50
+#: No search where even the best start's error is this many times that of another model.
+HOPELESS = 4.0
 
 _STARTS = (
     PairKernelSettings(),
@@ -40,7 +42,11 @@ def leave_one_out(covariance: np.ndarray, z: np.ndarray, noise: float) -> np.nda
 
 
 def search_settings(
-    batch: Encoded, z: np.ndarray, weight: np.ndarray, rng: np.random.Generator
+    batch: Encoded,
+    z: np.ndarray,
+    weight: np.ndarray,
+    rng: np.random.Generator,
+    rival: float = np.inf,
 ) -> PairKernelSettings:
     """Hyperparameters with a small leave-one-out error, by a random walk from the best start.
 
@@ -51,6 +57,9 @@ def search_settings(
         Standardised targets.
     weight : ndarray, shape (n,)
         Weight of each error (1 / divisor).
+    rng : numpy Generator
+    rival : float
+        Weighted error of another model, on all labels: what is to be beaten.
     """
     rows = rng.permutation(len(z))[:SEARCH_LABELS]
     occupancy, z, weight = batch.occupancy[rows], z[rows], weight[rows]
@@ -66,7 +75,7 @@ def search_settings(
 
     scores = [error(s) for s in _STARTS]
     best, low = _STARTS[int(np.argmin(scores))], min(scores)
-    for _ in range(SEARCH_STEPS):
+    for _ in range(SEARCH_STEPS if low < HOPELESS * rival else 0):
         candidate = _neighbour(best, rng)
         score = error(candidate)
         if score < low:

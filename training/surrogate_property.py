@@ -55,11 +55,15 @@ def fit_property(
     folds = grouped_folds(keys, min(options.n_folds, len(set(keys))), options.seed)
     problem = _Problem(name, batch, values, folds)
     fits: dict[str, PairFit | TreeFit] = {}
+    errors: dict[str, float] = {}
     for kind in options.kinds:
         if fits and options.deadline is not None and time.monotonic() > options.deadline:
             break
-        fits[kind] = problem.fit_pairs(options) if kind == "pairs" else problem.fit_trees(options)
-    errors = {kind: problem.error(fit.held_out) for kind, fit in fits.items()}
+        if kind == "trees":
+            fits[kind] = problem.fit_trees(options)
+        else:
+            fits[kind] = problem.fit_pairs(options, min(errors.values(), default=np.inf))
+        errors[kind] = problem.error(fits[kind].held_out)
     kind = min(errors, key=lambda k: errors[k])
     best = fits[kind]
 
@@ -119,9 +123,11 @@ class _Problem:
         """Mean absolute error of held-out predictions, in the property's unit."""
         return float(np.abs(self.in_units(z, z)[0] - self.values).mean())
 
-    def fit_pairs(self, options: FitOptions) -> PairFit:
+    def fit_pairs(self, options: FitOptions, rival: float) -> PairFit:
         rng = np.random.default_rng(options.seed)
-        settings = search_settings(self.batch, self.z[-1], 1 / self.divisor, rng)
+        settings = search_settings(
+            self.batch, self.z[-1], 1 / self.divisor, rng, rival / self.scale
+        )
         return fit_pairs(self.batch, self.z, self.folds, settings)
 
     def fit_trees(self, options: FitOptions) -> TreeFit:

@@ -13,6 +13,7 @@ from defects.encodings.sparse import SparseEncoder
 from defects.errors import ModelError
 from defects.hosts import Host
 from defects.surrogates.base import Predictions
+from defects.surrogates.blas import blas_threads
 from defects.surrogates.encoded import Encoded
 from defects.surrogates.folder import read_manifest
 from defects.surrogates.property_model import PropertyModel
@@ -111,8 +112,9 @@ class FittedSurrogate:
         mean = np.empty((len(batch), len(self.models)))
         std = np.empty_like(mean)
         if len(batch):
-            for column, model in enumerate(self.models):
-                mean[:, column], std[:, column] = model.predict(batch, self.threads)
+            with blas_threads(self.threads):
+                for column, model in enumerate(self.models):
+                    mean[:, column], std[:, column] = model.predict(batch, self.threads)
         return Predictions(mean, std, self.properties, self.out_of_distribution(batch))
 
     def out_of_distribution(self, batch: Encoded) -> np.ndarray:

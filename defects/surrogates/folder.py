@@ -41,17 +41,25 @@ def unfinished_folder(out_dir: str | Path) -> Iterator[Path]:
     Raises
     ------
     ModelError
-        When `out_dir` exists already: a surrogate is never replaced under its name.
+        When `out_dir` exists already (a surrogate is never replaced under its name), or writing
+        fails (disk full, no permission).
     """
     out = Path(out_dir)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ModelError(f"{out} exists already; remove it or give another folder for the model")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    work: Path | None = None
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         yield work
+    except OSError as error:
+        raise ModelError(
+            f"the surrogate could not be written to {out}: {error.strerror or error}; nothing is "
+            "left behind, try again when this is mended"
+        ) from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def finish_folder(work: Path, out_dir: str | Path, manifest: dict[str, Any]) -> dict[str, Any]:

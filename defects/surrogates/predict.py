@@ -9,6 +9,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from defects.configuration import Configuration
 from defects.datasets.archive import read_structures
@@ -58,10 +59,10 @@ def predict_structures(
     out = Path(out_csv)
     if out.is_dir():
         raise DatasetError(f"{out} is a folder; give the name of a CSV file")
-    out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     total = outside = 0
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         with part.open("w", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             names = [n for p in surrogate.properties for n in (p, f"{p}_std")]
@@ -74,6 +75,8 @@ def predict_structures(
         if not total:
             raise DatasetError(f"{path} holds no CIF file")
         part.replace(out)
+    except OSError as error:
+        raise DatasetError(f"{out} could not be written: {error.strerror or error}") from error
     finally:
         part.unlink(missing_ok=True)
     if outside:
@@ -117,17 +120,24 @@ def read_texts(path: Path) -> Iterator[tuple[str, str]]:
                 yield item
             return
         for file in files:
-            yield file.stem, file.read_text(errors="replace")
+            yield file.stem, _read(file)
     elif not path.is_file():
         raise DatasetError(f"no such file or folder: {path}")
     elif path.name.endswith(_ARCHIVES):
         yield from _archive_texts(path)
     elif path.suffix == ".cif":
-        yield path.stem, path.read_text(errors="replace")
+        yield path.stem, _read(path)
     else:
         raise DatasetError(
             f"{path}: give a CIF file, a folder or tar.gz of CIF files, or a dataset folder"
         )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError as error:
+        raise DatasetError(f"{path} is not readable: {error.strerror or error}") from error
 
 
 def _archive_texts(path: Path) -> Iterator[tuple[str, str]]:
@@ -159,7 +169,7 @@ def _batches(
         yield ids, configurations
 
 
-def _write_rows(writer: csv.writer, ids: list[str], predictions: Predictions) -> None:
+def _write_rows(writer: Any, ids: list[str], predictions: Predictions) -> None:
     for name, mean, std in zip(ids, predictions.mean, predictions.std, strict=True):
         values = [f"{v:.6g}" for pair in zip(mean, std, strict=True) for v in pair]
         writer.writerow([name, *values])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from catboost import CatBoostRegressor
 
 #: Kinds of model. ``trees``: CatBoost on sparse features. ``pairs``: Gaussian process on pairs.
-KINDS = ("pairs", "trees")
+KINDS = ("trees", "pairs")
 MODEL_FILE = "model.json"
 SPREAD_FILE = "spread.cbm"
 
@@ -136,7 +136,12 @@ def _save_catboost(model: CatBoostRegressor, path: Path) -> None:
     metadata = model.get_metadata()
     for name, neutral in (("train_finish_time", ""), ("model_guid", ""), ("training", "{}")):
         metadata[name] = neutral
-    model.save_model(str(path), format="cbm")
+    from catboost import CatBoostError
+
+    try:
+        model.save_model(str(path), format="cbm")
+    except CatBoostError as error:
+        raise OSError(f"CatBoost could not write {path.name}: {error}") from error
 
 
 def _load_catboost(path: Path) -> CatBoostRegressor:

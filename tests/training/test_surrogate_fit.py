@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from defects.hosts import Host, get_host
 from defects.rules import Rules
 from defects.sampling import random_configuration
 from defects.surrogates import load_surrogate
-from training.surrogate import fit_surrogate
+from training.surrogate import fit_surrogate, train_from_dataset
 
 RULES = Rules(defects=("V_Mo", "V_S", "W_Mo", "Se_S"), max_defects=4)
 HOST = get_host("MoS2", (4, 4, 1))
@@ -166,6 +167,43 @@ def test_an_existing_folder_is_never_replaced(fitted: Path) -> None:
     known = sample(30, 7)
     with pytest.raises(ModelError, match="exists already"):
         fit_surrogate(known, {"homo": np.array([gap(c) for c in known])}, HOST, fitted)
+
+
+def test_a_spent_budget_leaves_the_first_kind(tmp_path: Path) -> None:
+    known = sample(40, 8)
+    values = {"homo_lumo_gap": np.array([gap(c) for c in known])}
+    settings = {"rules": RULES, "iterations": 20, "threads": 1}
+    manifest = fit_surrogate(known, values, HOST, tmp_path / "a", budget_s=0, **settings)
+    assert list(manifest["properties"]["homo_lumo_gap"]["mae_by_model"]) == ["trees"]
+    manifest = fit_surrogate(known, values, HOST, tmp_path / "b", model="pairs", **settings)
+    assert manifest["properties"]["homo_lumo_gap"]["model"] == "pairs"
+    assert load_surrogate(tmp_path / "b").predict(known).mean.shape == (40, 1)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("defects.surrogates.property_model.PropertyModel.save", full)
+    known = sample(40, 9)
+    values = {"homo_lumo_gap": np.array([gap(c) for c in known])}
+    with pytest.raises(ModelError, match="No space left on device"):
+        fit_surrogate(known, values, HOST, tmp_path / "out", iterations=10, threads=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_from_a_dataset(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no labels of band_gap"):
+        train_from_dataset("xtb-mos2-4x4", ["band_gap"], tmp_path / "out")
+    manifest = train_from_dataset(
+        "xtb-mos2-4x4", ["homo_lumo_gap"], tmp_path / "out", model="trees", iterations=60
+    )
+    entry = manifest["properties"]["homo_lumo_gap"]
+    assert entry["n_labels"] == 959
+    assert entry["metrics"]["mae"] < 0.03
+    assert 0.85 < entry["metrics"]["coverage_90"] < 0.95
 
 
 def test_unknown_kind_is_refused(tmp_path: Path) -> None:

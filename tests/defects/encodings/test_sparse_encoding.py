@@ -157,6 +157,6 @@ def test_fast_enough_for_screening() -> None:
     rules = Rules(defects=MOS2)
     some = [random_configuration(host, rules, rng) for _ in range(500)] * 4
     encoder.transform(some[:10])
-    start = time.perf_counter()
+    start = time.process_time()
     encoder.transform(some)
-    assert len(some) / (time.perf_counter() - start) > 5000
+    assert len(some) / (time.process_time() - start) > 5000
