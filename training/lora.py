@@ -114,6 +114,7 @@ def _fit(
     from ray.train.torch import TorchTrainer
     from ray.train.v2.api.exceptions import TrainingFailedError
 
+    _set_ray_train_defaults()
     trainer = TorchTrainer(
         _enter,
         train_loop_config={
@@ -154,6 +155,23 @@ def _enter(config: dict[str, Any]) -> dict[str, Any]:
     from training.worker import train_loop
 
     return train_loop(config)
+
+
+def _set_ray_train_defaults() -> None:
+    """Ray Train's own settings, where the user has set none."""
+    import ray
+
+    defaults = {
+        # On two busy cores a worker that imports torch, transformers and peft needs more than the
+        # minute that Ray gives it.
+        "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "900",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
+    }
+    if len(ray.nodes()) == 1:
+        # Nothing is preempted on a laptop, and the watcher is a process of its own.
+        defaults["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = "0"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
 
 
 def _worker_environment() -> dict[str, str]:

@@ -24,7 +24,7 @@ from defects.errors import ModelError
 from training.base_model import file_hash
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+MANIFEST_VERSION = 1
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PACKAGES = ("torch", "transformers", "peft", "ray", "design-loop")
 
@@ -77,7 +77,7 @@ def publish_adapter(
     name = f"{prefix}-{digest[:12]}"
     manifest = {
         "kind": "adapter",
-        "format": FORMAT,
+        "manifest_version": MANIFEST_VERSION,
         "name": name,
         "hash": digest,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,8 +124,9 @@ def read_adapter(folder: str | Path) -> AdapterResult:
         files, metrics = dict(manifest["files"]), dict(manifest.get("metrics", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is not readable as a manifest: {error!r}") from error
-    if kind != "adapter" or manifest.get("format") != FORMAT:
-        raise ModelError(f"{root} holds a {kind} of format {manifest.get('format')}, no adapter")
+    if kind != "adapter" or manifest.get("manifest_version") != MANIFEST_VERSION:
+        number = manifest.get("manifest_version")
+        raise ModelError(f"{path} describes a {kind!r}, version {number}: no adapter of this release")
     if content_hash(files) != digest or not {WEIGHTS, CONFIG} <= set(files):
         raise ModelError(f"{path} was altered since the adapter was trained; train it again")
     for file, wanted in files.items():

@@ -26,7 +26,7 @@ def publish(root, weights=b"weights", prefix="r001", **content):
 
 
 def test_published_folder_is_complete_and_named_by_its_content(tmp_path) -> None:
-    result = publish(tmp_path, fingerprint="f")
+    result = publish(tmp_path, fingerprint="f", format="compact")
     assert result.path == tmp_path / result.name
     assert result.name == f"r001-{result.manifest['hash'][:12]}"
     assert read_adapter(result.path).metrics == {"steps": 3}
@@ -80,7 +80,7 @@ def test_missing_files_are_refused(tmp_path) -> None:
         {"files": {}},
         {"hash": "0" * 64},
         {"kind": "surrogate"},
-        {"format": 99},
+        {"manifest_version": 99},
     ],
 )
 def test_altered_manifests_are_refused(tmp_path, change) -> None:
