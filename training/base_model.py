@@ -36,8 +36,8 @@ class BaseModelSettings:
         Base of the rotary position embedding.
     """
 
-    hidden_size: int = 256
-    intermediate_size: int = 640
+    hidden_size: int = 192
+    intermediate_size: int = 512
     layers: int = 5
     head_dim: int = 32
     kv_heads: int | None = None
