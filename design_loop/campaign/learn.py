@@ -13,9 +13,6 @@ from design_loop.campaign.context import Context
 from design_loop.ledger import Adapter, Source, Surrogate
 from design_loop.ledger.steps import StepRun
 
-#: Instructions held out of fine-tuning to watch its loss; small, since every label teaches.
-_HELD_OUT = 64
-
 
 def prepare(context: Context, number: int, run: StepRun) -> None:
     """Round 0: the first surrogate and the first adapter, from the dataset alone."""
