@@ -39,8 +39,9 @@ format: $(INSTALLED)  ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(INSTALLED)  ## write docs/cli.md from the command line itself
+docs: $(INSTALLED)  ## write docs/cli.md and docs/campaign-file.md from the code itself
 	$(BIN)/python scripts/write_cli_docs.py
+	$(BIN)/python scripts/write_config_docs.py
 
 # Keeps every version that still fits; `make lock UPGRADE=--upgrade` takes the newest.
 lock: $(INSTALLED)  ## pin the dependencies again after a change in pyproject.toml

@@ -63,10 +63,12 @@ def train(
 ) -> None:
     """Fine-tune with Ray Train; prints the finished adapter's folder. Goes on after a stop."""
     from design_loop.adapters import PUBLISHED_RATE, SMALL_RATE, train_from_dataset
+    from serve.cluster import ensure_ray
     from training.bundled import SMALL
     from training.spec import LoraHyperparameters, Resources
 
     quiet_libraries()
+    ensure_ray()
     kept = "the same command goes on from the last checkpoint"
     with stoppable(lambda: kept), bar("steps") as advance:
         result = train_from_dataset(

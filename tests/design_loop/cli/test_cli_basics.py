@@ -84,10 +84,11 @@ def test_output_into_a_closed_pipe_is_quiet(root):
     assert process.wait(60) != 0
 
 
-def test_page_of_commands_is_current(root):
-    """docs/cli.md says what the commands say; `make docs` writes it."""
+@pytest.mark.parametrize("script", ["write_cli_docs.py", "write_config_docs.py"])
+def test_pages_made_from_the_code_are_current(root, script):
+    """docs/cli.md and docs/campaign-file.md; `make docs` writes them."""
     done = subprocess.run(
-        [sys.executable, root / "scripts" / "write_cli_docs.py", "--check"],
+        [sys.executable, root / "scripts" / script, "--check"],
         capture_output=True,
         text=True,
         timeout=60,
