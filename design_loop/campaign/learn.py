@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from defects.configuration import Configuration
+from defects.errors import DatasetError
 from design_loop.campaign.context import Context
 from design_loop.ledger import Adapter, Source, Surrogate
 from design_loop.ledger.steps import StepRun
@@ -39,6 +40,14 @@ def refit_surrogate(context: Context, number: int, run: StepRun) -> None:
         name: np.array([row.get(name, np.nan) for _, row, _ in labelled])
         for name in context.config.surrogate_properties
     }
+    for name, column in values.items():
+        found = int(np.isfinite(column).sum())
+        if found < settings.min_labels:
+            raise DatasetError(
+                f"{context.config.dataset} and this campaign have {found} labels of {name}, "
+                f"surrogate.min_labels asks for {settings.min_labels}: label more "
+                "(`design-loop data label`) or lower it"
+            )
     folder = context.folder / "surrogates" / f"r{number:03d}"
     _drop_unrecorded(folder)
     context.progress.message("info", f"fitting the surrogate to {len(labelled)} labels")

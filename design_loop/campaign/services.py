@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,6 +118,9 @@ def start_services(
     from serve.app import deploy
     from serve.client import ServeClient
 
+    if config.resources.ray_address:
+        # How Ray itself is told which cluster to join; deploy starts one of its own without it.
+        os.environ.setdefault("RAY_ADDRESS", config.resources.ray_address)
     handle = deploy(serve_config(config, folder), tell)
     return RayServices(handle, ServeClient(handle.base_url))
 
@@ -133,6 +137,8 @@ def serve_config(config: CampaignConfig, folder: Path) -> Any:
     fitting = [r for r in LORA_RANKS if r >= config.adapter.rank]
     lora.setdefault("max_lora_rank", fitting[0] if fitting else LORA_RANKS[-1])
     settings["lora"] = lora
+    if config.resources.cpus is not None:
+        settings.setdefault("ray_cpus", config.resources.cpus)
     name = config.host.name
     try:
         return ServeConfig(
