@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,14 @@ from defects.errors import DatasetError, ModelError
 from defects.rules import Rules
 
 if TYPE_CHECKING:
-    from training.manifest import AdapterResult
-    from training.spec import LoraHyperparameters, Resources
+    from training.spec import AdapterSpec, LoraHyperparameters
 
 #: Learning rates by base: the published one (Al-Maeeni et al. 2024), and that of the small model,
 #: which takes, and needs, more.
 PUBLISHED_RATE, SMALL_RATE = 1e-4, 2e-3
 
 
-def train_from_dataset(
+def dataset_spec(
     data: str,
     base: str,
     properties: Sequence[str],
@@ -31,10 +30,8 @@ def train_from_dataset(
     *,
     held_out: int = 64,
     seed: int = 0,
-    resources: Resources | None = None,
-    on_progress: Callable[[dict[str, float]], None] | None = None,
-) -> AdapterResult:
-    """Train an adapter on a dataset and leave it as a finished folder below `out`.
+) -> AdapterSpec:
+    """Write the instructions of a dataset and say how an adapter is trained from them.
 
     The rules of its requests are the dataset's own: the defects that occur in it, and how few and
     how many there are.
@@ -50,24 +47,26 @@ def train_from_dataset(
     fmt : str
         ``compact`` or ``full``.
     out : path
-        Gets the adapter as ``adapter-<hash>`` and the instructions that it learnt from.
+        Gets the instructions now, and the adapter as ``adapter-<hash>`` when it is trained.
     hyperparameters : LoraHyperparameters
     held_out : int
         Configurations kept out of the training to watch its loss.
     seed : int
-    resources : Resources, optional
-    on_progress : callable, optional
+
+    Returns
+    -------
+    AdapterSpec
+        For `training.lora.train_adapter`.
 
     Raises
     ------
     DatasetError
         When the dataset cannot be read or lacks a property.
     ModelError
-        When the base is missing or the training failed.
+        When the base is missing.
     """
     from training.bundled import resolve_base
     from training.instructions import Instruction, InstructionSource, write_instructions
-    from training.lora import train_adapter
     from training.spec import AdapterSpec
 
     source = resolve_base(base)
@@ -91,31 +90,27 @@ def train_from_dataset(
         ]
         hashes[name] = write_instructions(path, dataset.host, rules, items)
         sources[name] = InstructionSource(str(path.absolute()), fmt, tuple(properties))
-    return train_adapter(
-        AdapterSpec(
-            base=source,
-            source=sources["train"],
-            eval_source=sources["held-out"] if held_out else None,
-            root=root,
-            hyperparameters=hyperparameters,
-            seed=seed,
-            data_hash=hashes["train"],
-            facts={
-                "instruction_format": fmt,
-                "properties": list(properties),
-                "host": dataset.host.key,
-                "rules": rules.model_dump(mode="json"),
-                "dataset": data,
-                "n_instructions": len(parts["train"]),
-            },
-        ),
-        resources,
-        on_progress=on_progress,
+    return AdapterSpec(
+        base=source,
+        source=sources["train"],
+        eval_source=sources["held-out"] if held_out else None,
+        root=root,
+        hyperparameters=hyperparameters,
+        seed=seed,
+        data_hash=hashes["train"],
+        facts={
+            "instruction_format": fmt,
+            "properties": list(properties),
+            "host": dataset.host.key,
+            "rules": rules.model_dump(mode="json"),
+            "dataset": data,
+            "n_instructions": len(parts["train"]),
+        },
     )
 
 
 def finished_adapter(path: str | Path) -> Path:
-    """The adapter folder itself, or the one adapter that a folder of `train_from_dataset` holds.
+    """The adapter folder itself, or the one adapter that a folder of `adapter train` holds.
 
     Raises
     ------

@@ -9,9 +9,12 @@ import sys
 import typer
 from typer.core import TyperGroup
 
-from defects.errors import ConfigError, DesignLoopError
+from defects.errors import ConfigError, DesignLoopError, HostError, RuleError, TargetError
 from design_loop.cli import adapter, base, campaign, data, generate, serve, surrogate
 from design_loop.cli.output import StderrHandler, UsageError, fail
+
+#: What options and files can have wrong; anything else is an error of the work itself.
+_USAGE = (ConfigError, UsageError, TargetError, HostError, RuleError)
 
 
 class _InOrder(TyperGroup):
@@ -70,7 +73,7 @@ def main() -> None:
     """
     try:
         app()
-    except (ConfigError, UsageError) as error:
+    except _USAGE as error:
         fail(error, 2)
     except DesignLoopError as error:
         fail(error, 1)

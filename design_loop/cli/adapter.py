@@ -62,33 +62,37 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
 ) -> None:
     """Fine-tune with Ray Train; prints the finished adapter's folder. Goes on after a stop."""
-    from design_loop.adapters import PUBLISHED_RATE, SMALL_RATE, train_from_dataset
+    from design_loop.adapters import PUBLISHED_RATE, SMALL_RATE, dataset_spec
     from serve.cluster import ensure_ray
     from training.bundled import SMALL
+    from training.lora import train_adapter
     from training.spec import LoraHyperparameters, Resources
 
     quiet_libraries()
-    ensure_ray()
+    spec = dataset_spec(
+        data,
+        base,
+        prop,
+        fmt.value,
+        out,
+        LoraHyperparameters(
+            rank=rank,
+            alpha=alpha,
+            dropout=dropout,
+            learning_rate=learning_rate or (SMALL_RATE if base == SMALL else PUBLISHED_RATE),
+            epochs=epochs,
+            max_seconds=None if max_minutes is None else 60 * max_minutes,
+            max_steps=max_steps,
+            batch_size=batch_size,
+        ),
+        seed=seed,
+    )
     kept = "the same command goes on from the last checkpoint"
     with stoppable(lambda: kept), bar("steps") as advance:
-        result = train_from_dataset(
-            data,
-            base,
-            prop,
-            fmt.value,
-            out,
-            LoraHyperparameters(
-                rank=rank,
-                alpha=alpha,
-                dropout=dropout,
-                learning_rate=learning_rate or (SMALL_RATE if base == SMALL else PUBLISHED_RATE),
-                epochs=epochs,
-                max_seconds=None if max_minutes is None else 60 * max_minutes,
-                max_steps=max_steps,
-                batch_size=batch_size,
-            ),
-            seed=seed,
-            resources=Resources(workers=workers, gpus=gpus),
+        ensure_ray()
+        result = train_adapter(
+            spec,
+            Resources(workers=workers, gpus=gpus),
             on_progress=lambda told: advance(int(told["step"]), int(told["steps"])),
         )
     told = ", ".join(

@@ -54,10 +54,12 @@ def generate(
         raise UsageError(f"--min-defects {min_defects} is above --max-defects {max_defects}")
     targets = [parse_target(text) for text in target]
     crystal = get_host(host, parse_supercell(supercell))
+    folder = None if adapter is None else finished_adapter(adapter)
+    _check_properties([t.property for t in targets], folder)
     with bar("samples") as advance:
         counts = generate_to_file(
             base=base,
-            adapter=None if adapter is None else finished_adapter(adapter),
+            adapter=folder,
             host=crystal,
             targets=targets,
             num=num,
@@ -73,3 +75,18 @@ def generate(
         )
     told = ", ".join(f"{n} {reason}" for reason, n in counts.items())
     typer.echo(f"{num} samples in {out}: {told}")
+
+
+def _check_properties(names: list[str], adapter: Path | None) -> None:
+    """Refuse a property that the model was never told about: it would be ignored in silence."""
+    from defects.properties import PROPERTIES
+    from design_loop.config.problems import did_you_mean
+    from training.manifest import read_adapter
+
+    known = list(PROPERTIES)
+    if adapter is not None:
+        known = read_adapter(adapter).manifest.get("properties") or known
+    for name in names:
+        if name not in known:
+            who = "no property" if adapter is None else f"nothing that {adapter} was trained for"
+            raise UsageError(f"--target {name}: {who}{did_you_mean(name, known)}")

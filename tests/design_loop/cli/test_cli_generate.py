@@ -1,0 +1,127 @@
+"""``design-loop generate``, ``serve`` and ``adapter``: what they refuse before anything starts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from design_loop.adapters import finished_adapter
+
+
+@pytest.fixture
+def never(monkeypatch):
+    """Fails the test if something is sampled."""
+    import design_loop.generation
+
+    def sample(**_):
+        raise AssertionError("sampling began")
+
+    monkeypatch.setattr(design_loop.generation, "generate_to_file", sample)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"--target": "gap=1.1"}, "no property"),
+        ({"--target": "homo_lumo_gap=wide"}, "write property=1.10"),
+        ({"--target": "homo_lumo_gap=1.2..0.9"}, "swap them"),
+        ({"--host": "MoS3"}, "MoS3"),
+        ({"--supercell": "4y4"}, "4y4"),
+        ({"--min-defects": 5, "--max-defects": 2}, "--min-defects 5"),
+        ({"--num": 0}, "--num"),
+        ({"--top-p": 1.5}, "--top-p"),
+    ],
+)
+def test_generate_refuses_wrong_options(cli, never, tmp_path, change, said):
+    options = {"--base": "small", "--host": "MoS2", "--target": "homo_lumo_gap=1.1", "--num": 4,
+               "--defect": "V_S", "--out": tmp_path / "out.jsonl", **change}  # fmt: skip
+    done = cli("generate", *(word for pair in options.items() for word in pair))
+    assert done.code == 2
+    assert said in done.err
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_generate_without_its_adapter(cli, never, tmp_path):
+    done = cli("generate", "--base", "small", "--adapter", tmp_path / "gone", "--host", "MoS2",
+               "--target", "homo_lumo_gap=1", "--num", 4, "--out", tmp_path / "o")  # fmt: skip
+    assert done.code == 1
+    assert done.err.strip() == (
+        f"design-loop: no finished adapter in {tmp_path / 'gone'}; make one with "
+        f"`design-loop adapter train --out {tmp_path / 'gone'}`"
+    )
+
+
+def test_generate_hands_everything_on(cli, monkeypatch, tmp_path):
+    import design_loop.generation
+
+    calls = []
+
+    def sample(**options):
+        calls.append(options)
+        return {"ok": 3, "malformed": 1}
+
+    monkeypatch.setattr(design_loop.generation, "generate_to_file", sample)
+    done = cli("generate", "--base", "small", "--host", "MoS2", "--supercell", "8x8", "--target",
+               "homo_lumo_gap=1.10", "--target", "formation_energy_per_site<=2", "--num", 4,
+               "--out", tmp_path / "o", "--format", "full", "--seed", 5)  # fmt: skip
+    assert done.code == 0, done.err
+    assert "3 ok, 1 malformed" in done.out
+    [call] = calls
+    assert call["host"].key == "MoS2-8x8x1"
+    assert [t.text() for t in call["targets"]] == [
+        "homo_lumo_gap = 1.1 ± 0.05",
+        "formation_energy_per_site ≤ 2",
+    ]
+    assert (call["fmt"], call["seed"], call["adapter"], call["defects"]) == ("full", 5, None, None)
+
+
+def test_an_adapter_folder_is_found_by_what_training_printed_or_by_its_parent(tmp_path):
+    one = tmp_path / "adapter-0123"
+    one.mkdir()
+    (one / "manifest.json").write_text(json.dumps({}))
+    (tmp_path / ".runs").mkdir()
+    assert finished_adapter(one) == one
+    assert finished_adapter(tmp_path) == one
+    two = tmp_path / "adapter-4567"
+    two.mkdir()
+    (two / "manifest.json").write_text("{}")
+    with pytest.raises(Exception, match="holds 2 adapters; name one"):
+        finished_adapter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prot: 80\nbase_model: small\n", "prot"),
+        ("base_model: small\nhost: 0.0.0.0\n", "loopback"),
+        ("[]", "must hold a mapping"),
+    ],
+)
+def test_serve_refuses_a_wrong_file(cli, tmp_path, text, said):
+    path = tmp_path / "serve.yaml"
+    path.write_text(text)
+    done = cli("serve", "--config", path)
+    assert done.code == 2
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"--data": "nowhere"}, "no dataset nowhere"),
+        ({"--property": "gap"}, "no labels of gap"),
+        ({"--base": "./nowhere"}, "no base model at"),
+    ],
+)
+def test_adapter_train_refuses_before_ray_starts(cli, tmp_path, monkeypatch, change, said):
+    import serve.cluster
+
+    started = []
+    monkeypatch.setattr(serve.cluster, "ensure_ray", lambda *_: started.append(1))
+    options = {"--data": "xtb-mos2-4x4", "--base": "small", "--property": "homo_lumo_gap",
+               "--out": tmp_path / "out", **change}  # fmt: skip
+    done = cli("adapter", "train", *(word for pair in options.items() for word in pair))
+    assert done.code == 1
+    assert said in done.err
+    assert started == []
