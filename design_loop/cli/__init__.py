@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,7 +21,7 @@ _USAGE = (ConfigError, UsageError, TargetError, HostError, RuleError)
 class _InOrder(TyperGroup):
     """Commands in the order in which a newcomer meets them."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names of the commands."""
         return ["campaign", "generate", "data", "surrogate", "base", "adapter", "serve"]
 

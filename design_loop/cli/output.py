@@ -128,7 +128,11 @@ def bar(description: str) -> Iterator[Callable[[int, int | None], None]]:
     shown = console.is_terminal and not console.is_dumb_terminal
     with Progress(*columns, console=console, disable=not shown) as progress:
         task = progress.add_task(description, total=None)
-        yield lambda done, total=None: progress.update(task, completed=done, total=total)
+
+        def advance(done: int, total: int | None = None) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield advance
 
 
 def quiet_libraries() -> None:
