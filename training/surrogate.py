@@ -44,7 +44,7 @@ def fit_surrogate(
     rules: Rules | Sequence[str] | None = None,
     seed: int = 0,
     model: str = "auto",
-    iterations: int = 500,
+    iterations: int = 300,
     budget_s: float | None = None,
     threads: int | None = None,
 ) -> dict[str, Any]:
@@ -68,11 +68,11 @@ def fit_surrogate(
         Kind of model (see `defects.surrogates.property_model.KINDS`); ``auto`` takes, property by
         property, the one with the smallest cross-validated error.
     iterations : int
-        Trees per fold.
+        Symmetric trees per fold; half as many of the other kind are added.
     budget_s : float, optional
         With ``auto``: once this many seconds are spent, no further kind is tried.
     threads : int, optional
-        Threads to fit with, one per fold; all CPUs, at most 8, when not given.
+        Threads to fit with, one per tree model; all CPUs, at most 8, when not given.
 
     Returns
     -------
@@ -149,7 +149,7 @@ def train_from_dataset(
     rules: Rules | Sequence[str] | None = None,
     seed: int = 0,
     model: str = "auto",
-    iterations: int = 500,
+    iterations: int = 300,
     budget_s: float | None = None,
     threads: int | None = None,
 ) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from defects.surrogates.encoded import Encoded
 from defects.surrogates.property_model import PropertyModel
-from training.surrogate_metrics import conformal_factor, figures, grouped_folds
+from training.surrogate_metrics import conformal_factor, figures, grouped_folds, typical_error
 from training.surrogate_pairs import PairFit, fit_pairs, search_settings
 from training.surrogate_trees import TreeFit, fit_spread, fit_trees
 
@@ -56,6 +56,7 @@ def fit_property(
     problem = _Problem(name, batch, values, folds)
     fits: dict[str, PairFit | TreeFit] = {}
     errors: dict[str, float] = {}
+    typical: dict[str, float] = {}
     for kind in options.kinds:
         if fits and options.deadline is not None and time.monotonic() > options.deadline:
             break
@@ -63,8 +64,9 @@ def fit_property(
             fits[kind] = problem.fit_trees(options)
         else:
             fits[kind] = problem.fit_pairs(options, min(errors.values(), default=np.inf))
-        errors[kind] = problem.error(fits[kind].held_out)
-    kind = min(errors, key=lambda k: errors[k])
+        found = problem.errors(fits[kind].held_out)
+        errors[kind], typical[kind] = float(found.mean()), typical_error(found)
+    kind = min(typical, key=lambda k: typical[k])
     best = fits[kind]
 
     residual = best.held_out - problem.held_out_z()
@@ -119,9 +121,9 @@ class _Problem:
         baseline = np.einsum("nc,nc->n", self.columns, self.coefficients[self.folds])
         return (baseline + self.scale * z) / self.divisor, self.scale * spread / self.divisor
 
-    def error(self, z: np.ndarray) -> float:
-        """Mean absolute error of held-out predictions, in the property's unit."""
-        return float(np.abs(self.in_units(z, z)[0] - self.values).mean())
+    def errors(self, z: np.ndarray) -> np.ndarray:
+        """Absolute errors of held-out predictions, in the property's unit, shape (n,)."""
+        return np.abs(self.in_units(z, z)[0] - self.values)
 
     def fit_pairs(self, options: FitOptions, rival: float) -> PairFit:
         rng = np.random.default_rng(options.seed)

@@ -16,6 +16,7 @@ import numpy as np
 from defects.configuration import Configuration
 from defects.encodings.arrays import DefectArrays, defect_arrays
 from defects.encodings.pairs import PairTable, pair_table
+from defects.encodings.stabiliser import stabiliser_orders
 from defects.errors import ModelError
 from defects.hosts import Host
 from defects.rules import parse_defect
@@ -27,7 +28,8 @@ CHUNK = 4096
 class SparseEncoder:
     """Configurations of one host as rows of numbers.
 
-    The columns are, in this order: the count of each defect and of all; then for every unordered
+    The columns are, in this order: the count of each defect and of all; how many operations of the
+    host's group leave the configuration as it is (`stabiliser_orders`); then for every unordered
     pair of defect kinds the distances of its `n_sorted` closest pairs (an absent pair counts as
     twice the largest distance of the host: far away), the ranks of their orbits (which tell apart
     what the distance does not), and how many pairs lie in each of the first `n_shells` shells.
@@ -87,7 +89,7 @@ class SparseEncoder:
     @cached_property
     def feature_names(self) -> list[str]:
         """Name of every column."""
-        names = [f"n[{d}]" for d in self.defects] + ["n"]
+        names = [f"n[{d}]" for d in self.defects] + ["n", "symmetry", "symmetry[height]"]
         for a, b in self.kind_pairs:
             pair = f"[{self.defects[a]},{self.defects[b]}]"
             for letter in ("distance", "orbit"):
@@ -120,6 +122,7 @@ class SparseEncoder:
         table, n_kinds = self.table, len(self.defects)
         counts = arrays.counts(n_kinds)
         columns = [counts, counts.sum(axis=1, keepdims=True)]
+        columns.append(stabiliser_orders(arrays, self.host))
         code, orbit = pair_codes(arrays, table, n_kinds)
         shell = table.shell[orbit]
         absent = table.n_orbits
@@ -151,6 +154,7 @@ class SparseEncoder:
             "n_sorted": self.n_sorted,
             "n_shells": self.n_shells,
             "n_orbits": self.table.n_orbits,
+            "n_features": len(self.feature_names),
         }
 
     @classmethod
@@ -175,13 +179,18 @@ class SparseEncoder:
                 int(spec["n_sorted"]),
                 int(spec["n_shells"]),
             )
-            n_orbits = int(spec["n_orbits"])
+            n_orbits, n_features = int(spec["n_orbits"]), int(spec["n_features"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"incomplete encoder specification: {error!r}") from error
         if n_orbits != encoder.table.n_orbits:
             raise ModelError(
                 f"the encoder was made for {n_orbits} orbits of site pairs, {host.key} has "
                 f"{encoder.table.n_orbits}: the host changed, train the surrogate again"
+            )
+        if n_features != len(encoder.feature_names):
+            raise ModelError(
+                f"the encoder was made with {n_features} columns, this version of the project "
+                f"makes {len(encoder.feature_names)}: train the surrogate again"
             )
         return encoder
 

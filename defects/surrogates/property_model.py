@@ -44,8 +44,8 @@ def new_catboost(**parameters: Any) -> CatBoostRegressor:
 class PropertyModel:
     """Mean and spread of one property.
 
-    What is modelled is ``z = (value * divisor - baseline) / scale``. One model per fold was trained
-    without that fold's labels; their mean is the prediction (``pairs``: the model of all labels).
+    What is modelled is ``z = (value * divisor - baseline) / scale``. The models of a fold were
+    trained without its labels; the mean of all is the prediction (``pairs``: one of all labels).
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class PropertyModel:
         Coefficients of the linear baseline per fold; the last row is that of all labels.
     scale : float
     trees : list of CatBoostRegressor
-        One per fold; empty for ``pairs``.
+        As many for every fold; empty for ``pairs``.
     pairs : PairModel or None
         None for ``trees``.
     spread : CatBoostRegressor
@@ -81,14 +81,14 @@ class PropertyModel:
             z = np.stack(
                 [tree.predict(batch.features, thread_count=threads) for tree in self.trees], axis=1
             )
-            total = (columns @ self.baseline[:-1].T + self.scale * z).mean(axis=1)
+            total = (columns @ self.baseline[:-1].T).mean(axis=1) + self.scale * z.mean(axis=1)
         spread = np.exp(self.spread.predict(batch.features, thread_count=threads))
         by = batch.divisor(self.name)
         return total / by, self.calibration * self.scale * spread / by
 
     def save(self, folder: Path) -> None:
         """Write the model's files into an existing folder."""
-        files = [f"fold{k}.cbm" for k in range(len(self.trees))]
+        files = [f"trees{i}.cbm" for i in range(len(self.trees))]
         for file, tree in zip(files, self.trees, strict=True):
             _save_catboost(tree, folder / file)
         _save_catboost(self.spread, folder / SPREAD_FILE)

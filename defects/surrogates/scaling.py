@@ -13,10 +13,10 @@ import numpy as np
 from defects.configuration import Configuration
 from defects.properties import VACANCY
 
-#: Extensive properties, which are linear in the numbers of defects to lowest order.
-EXTENSIVE = frozenset(
-    {"energy", "energy_per_atom", "formation_energy", "formation_energy_per_site"}
-)
+#: Properties that are linear in the numbers of defects to lowest order, whatever the pristine
+#: crystal has, and those that also vanish without defects.
+LINEAR = frozenset({"energy", "energy_per_atom", "formation_energy", "formation_energy_per_site"})
+VANISHING = frozenset({"formation_energy", "formation_energy_per_site"})
 
 
 def divisor(name: str, configurations: Sequence[Configuration]) -> np.ndarray:
@@ -32,7 +32,10 @@ def divisor(name: str, configurations: Sequence[Configuration]) -> np.ndarray:
 
 
 def baseline_columns(name: str, counts: np.ndarray) -> np.ndarray:
-    """Columns of the linear baseline: a constant, and the counts for extensive properties.
+    """Columns of the linear baseline.
+
+    Counts where the property is linear in them; a constant where it does not vanish without
+    defects. (With a constant, labels that all have three defects would leave open what one costs.)
 
     Parameters
     ----------
@@ -41,7 +44,7 @@ def baseline_columns(name: str, counts: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray, shape (n, 1) or (n, 1 + kinds)
+    ndarray, shape (n, c)
     """
-    constant = np.ones((len(counts), 1))
-    return np.concatenate([constant, counts], axis=1) if name in EXTENSIVE else constant
+    columns = [] if name in VANISHING else [np.ones((len(counts), 1))]
+    return np.concatenate([*columns, counts] if name in LINEAR else columns, axis=1)

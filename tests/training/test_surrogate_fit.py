@@ -32,8 +32,8 @@ def truth(configuration: Configuration) -> float:
 
 
 def noisy(configuration: Configuration) -> float:
-    """Formation energy per defect with what no feature explains, a few meV, fixed per class."""
-    noise = np.random.default_rng(int(configuration.key, 16)).normal(0, 0.005)
+    """Formation energy per defect with what no feature explains, 20 meV, fixed per class."""
+    noise = np.random.default_rng(int(configuration.key, 16)).normal(0, 0.02)
     return truth(configuration) / configuration.n_defects + float(noise)
 
 
@@ -72,7 +72,7 @@ def test_predicts_what_it_has_not_seen(fitted: Path) -> None:
     assert found.mean.shape == found.std.shape == (200, 2)
     energies = np.array([truth(c) / c.n_defects for c in new])
     gaps = np.array([gap(c) for c in new])
-    assert np.abs(found.mean[:, 0] - energies).mean() < 0.02
+    assert np.abs(found.mean[:, 0] - energies).mean() < 0.03
     assert np.abs(found.mean[:, 1] - gaps).mean() < 0.05
     assert (found.std > 0).all()
 

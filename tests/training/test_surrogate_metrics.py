@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.surrogate_metrics import conformal_factor, figures, grouped_folds
+from training.surrogate_metrics import conformal_factor, figures, grouped_folds, typical_error
 
 
 def test_equivalent_configurations_share_a_fold() -> None:
@@ -41,3 +41,8 @@ def test_conformal_factor_covers_what_it_says() -> None:
     covered = np.abs(error[2000:]) <= 1.645 * factor * spread[2000:]
     assert factor == pytest.approx(3.0, rel=0.1)
     assert 0.87 < covered.mean() < 0.93
+
+
+def test_one_outlier_does_not_decide() -> None:
+    assert typical_error(np.array([0.01] * 99 + [5.0])) == pytest.approx(0.01)
+    assert typical_error(np.array([0.3])) == 0.3

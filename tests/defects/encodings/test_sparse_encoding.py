@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from defects.configuration import Configuration
-from defects.encodings import SparseEncoder, pair_table, sparse_graph
+from defects.encodings import SparseEncoder, defect_arrays, pair_table, sparse_graph
+from defects.encodings.stabiliser import stabiliser_orders
 from defects.errors import ModelError
 from defects.hosts import get_host
-from defects.rules import Rules
+from defects.rules import Rules, parse_defect
 from defects.sampling import enumerate_configurations, random_configuration
 
 MOS2 = ("V_Mo", "V_S", "W_Mo", "Se_S")
@@ -64,6 +65,29 @@ def test_pairs_of_a_host_are_told_apart() -> None:
     pairs = list(enumerate_configurations(host, Rules(defects=MOS2), 2))
     features = encoder.transform(pairs)
     assert len(np.unique(features, axis=0)) == len(pairs) > 40
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_stabilisers_by_brute_force(name: str) -> None:
+    encoder, rules = encoder_of(name)
+    host = encoder.host
+    rng = np.random.default_rng(4)
+    some = [random_configuration(host, rules, rng, n) for n in (1, 1, 2, 2, 2, 3, 3, 4)]
+    # All sites of one sublattice changed alike: as symmetric as a configuration can be.
+    names, first = encoder.defects[0], int(np.flatnonzero(host.sublattice == 0)[0])
+    now, was = parse_defect(names)
+    if host.species[first] == was:
+        changes = {int(s): now for s in np.flatnonzero(host.sublattice == 0)}
+        some.append(Configuration.from_changes(host, changes))
+    heights = host.cart_coords[:, 2]
+    expected = []
+    for configuration in some:
+        fixing = [g for g in host.symmetry if configuration.transform(g) == configuration]
+        level = [g for g in fixing if np.allclose(heights[g], heights, atol=0.05)]
+        expected.append([len(fixing), len(level)])
+    arrays = defect_arrays(some, host, encoder.defects)
+    assert stabiliser_orders(arrays, host).tolist() == expected
+    assert max(e[0] for e in expected) > 1
 
 
 def test_values_by_hand() -> None:
@@ -130,6 +154,10 @@ def test_specification_round_trip() -> None:
     np.testing.assert_array_equal(again.transform(some), encoder.transform(some))
     with pytest.raises(ModelError, match="MoS2-4x4x1"):
         SparseEncoder.from_spec(spec, get_host("MoS2", (5, 5, 1)))
+    with pytest.raises(ModelError, match="train the surrogate again"):
+        SparseEncoder.from_spec({**spec, "n_features": 7}, encoder.host)
+    with pytest.raises(ModelError, match="train the surrogate again"):
+        SparseEncoder.from_spec({**spec, "n_orbits": 7}, encoder.host)
     with pytest.raises(ModelError, match="incomplete"):
         SparseEncoder.from_spec({"encoding": "sparse", "host": encoder.host.key}, encoder.host)
 
