@@ -101,19 +101,22 @@ def rounds_chart(series: dict[str, list[tuple[int, float]]], y_label: str) -> Ma
     """One line over the rounds, or two of which the second is the one that matters."""
     values = [v for line in series.values() for _, v in line]
     numbers = sorted({n for line in series.values() for n, _ in line})
-    high = max(values) * 1.1 or 1.0
+    high = max(*values, 0.01) * 1.1
     x = Scale(min(numbers) - 0.3, max(numbers) + 0.9, LEFT, WIDTH - RIGHT)
     y = Scale(min(0.0, *values), high, HEIGHT - BOTTOM, TOP)
     shown = numbers if len(numbers) <= 8 else [round(t) for t in ticks(numbers[0], numbers[-1])]
     drawn = [_axes(x, y, "round", y_label, shown)]
-    for i, (name, line) in enumerate(series.items(), start=2 - len(series)):
+    offset = 2 - len(series)
+    for i, (name, line) in enumerate(series.items()):
         places = [(x(n), y(v)) for n, v in line]
         path = " ".join(f"{px:.1f},{py:.1f}" for px, py in places)
-        drawn.append(Markup(f'<polyline class="line s{i}" points="{path}"/>'))
+        drawn.append(Markup(f'<polyline class="line s{i + offset}" points="{path}"/>'))
         for (n, v), (px, py) in zip(line, places, strict=True):
-            drawn.append(_dot(px, py, f"dot s{i}", f"{name}, round {n}: {v:.3f}"))
+            drawn.append(_dot(px, py, f"dot s{i + offset}", f"{name}, round {n}: {v:.3f}"))
         px, py = places[-1]
-        drawn.append(_text(px + 6, py + 4, name, "end"))
+        # Lines that end together: the earlier one's name moves up.
+        near = sum(abs(py - y(other[-1][1])) < 12 for other in list(series.values())[i + 1 :])
+        drawn.append(_text(px + 6, py + 4 - 12 * near, name, "end"))
     return _svg(WIDTH, HEIGHT, f"{y_label} by round", drawn)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
-from statistics import median
+from statistics import mean
 
 import yaml
 
@@ -101,10 +101,10 @@ def progress(summary: CampaignSummary) -> Markup:
         errors = [e for e in mine if math.isfinite(e)]
         if errors:
             best.append((found.number, min(errors)))
-            middle.append((found.number, median(errors)))
+            middle.append((found.number, mean(errors)))
     drawn = []
     if best:
-        chart = charts.rounds_chart({"median": middle, "best": best}, "distance to targets (eV)")
+        chart = charts.rounds_chart({"mean": middle, "best": best}, "distance to targets (eV)")
         drawn.append(
             tag("figure", chart, tag("figcaption", "Distance of the labels to the targets"))
         )
