@@ -76,7 +76,11 @@ class LiveProgress:
         self._state.finish_step(number, step, seconds, info)
 
     def message(self, level: str, text: str) -> None:
-        self._state.messages.append((level, text))
+        view = self._state.running
+        if level == "info" and view is not None:
+            view.detail = text  # what the step is at; only its latest word is of interest
+        else:
+            self._state.messages.append((level, text))
 
     def round_finished(self, summary: RoundSummary) -> None:
         self._state.finish_round(summary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Self
 
@@ -30,6 +31,7 @@ class PlainProgress:
         self._file = file
         self._state = state or DisplayState()
         self._told = 0.0
+        self._news = ""
 
     @property
     def campaign(self) -> str:
@@ -73,7 +75,14 @@ class PlainProgress:
         )
 
     def message(self, level: str, text: str) -> None:
-        self._line(text if level == "info" else f"{level}: {text}")
+        if level != "info":
+            self._line(f"{level}: {text}")
+            return
+        # "loading (5 s)", "loading (10 s)": the same news, told as rarely as other progress.
+        news = re.sub(r"\d+", "", text)
+        if news != self._news or self._state.clock() - self._told >= EVERY_S:
+            self._news, self._told = news, self._state.clock()
+            self._line(text)
 
     def round_finished(self, summary: RoundSummary) -> None:
         self._state.finish_round(summary)

@@ -34,7 +34,9 @@ class CrystalView:
         corners = np.array([[0, 0], host.lattice[0][:2], host.lattice[1][:2]]) * [1, -1]
         corners = np.vstack([corners, corners[1] + corners[2]])
         self._plane = plane
-        self._below = ((apart < 0.5) & higher).any(axis=1)
+        #: Which site covers which, seen from above.
+        self._covers = (apart < 0.5) & higher.T
+        self._below = self._covers.any(axis=0)
         everything = np.vstack([plane, corners])
         low, high = everything.min(axis=0) - _MARGIN, everything.max(axis=0) + _MARGIN
         self._box = f"{low[0]:.1f} {low[1]:.1f} {high[0] - low[0]:.1f} {high[1] - low[1]:.1f}"
@@ -60,15 +62,19 @@ class CrystalView:
 
     def draw(self, configuration: Mapping[str, Any], description: str) -> Markup:
         """A candidate: vacancies as rings, substitutions as dots with their symbol."""
+        defects = Configuration.from_dict(configuration, self._host).defects
+        # From the bottom up; a vacancy over another changed site is left open to show it.
+        covered = {d.site for d in defects if self._covers[:, d.site].any()}
         marks = []
-        for defect in Configuration.from_dict(configuration, self._host).defects:
+        for defect in sorted(defects, key=lambda d: d.site not in covered):
             x, y = self._plane[defect.site]
             name = f"{defect.name(self._host)} at {self._host.site_label(defect.site)}"
             vacant = defect.species == VACANCY
-            kind = ("vacancy" if vacant else "substitute") + (
-                " below" if self._below[defect.site] else ""
-            )
-            radius = _MARK_BELOW if self._below[defect.site] and vacant else _MARK
+            over = any(self._covers[defect.site, d.site] for d in defects)
+            kind = "vacancy" if vacant else "substitute"
+            kind += " below" if self._below[defect.site] else ""
+            kind += " open" if over else ""
+            radius = _MARK_BELOW if defect.site in covered else _MARK
             marks.append(
                 Markup(
                     f'<circle class="{kind}" cx="{x:.2f}" cy="{y:.2f}" r="{radius}">'

@@ -71,6 +71,41 @@ def test_plain_lines_of_a_long_step_come_rarely(config):
     assert told[0].startswith("[  0:30]")
 
 
+def test_plain_lines_of_the_same_news_come_rarely(config):
+    clock, out = Clock(), io.StringIO()
+    progress = PlainProgress(out, DisplayState(clock))
+    progress.campaign_started("c-1", config)
+    for second in range(0, 60, 5):
+        progress.message("info", f"loading the language model ({second} s)")
+        clock.now += 5
+    progress.message("info", "waiting for the first answer")
+    progress.message("warning", "slow")
+    told = [line.split("] ")[1] for line in out.getvalue().splitlines()[2:]]
+    assert told == [
+        "loading the language model (0 s)",
+        "loading the language model (30 s)",
+        "waiting for the first answer",
+        "warning: slow",
+    ]
+
+
+def test_live_display_shows_what_a_step_is_at(config):
+    live = LiveProgress(Console(file=io.StringIO(), force_terminal=True))
+    live.campaign_started("c-1", config)
+    live.step_started(0, "start", "Ray")
+    live.message("info", "loading (5 s)")
+    live.message("info", "loading (10 s)")
+    live.message("warning", "slow disk")
+    out = Console(file=io.StringIO(), width=80)
+    with out.capture() as text:
+        out.print(live.render())
+    shown = text.get()
+    assert "loading (10 s)" in shown
+    assert "loading (5 s)" not in shown
+    assert "slow disk" in shown
+    assert shown.index("start") < shown.index("prepare")
+
+
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_live_display_fits_and_shows_everything(tmp_path, width):
     console = Console(file=io.StringIO(), force_terminal=True, width=width, height=50)

@@ -162,3 +162,21 @@ def test_one_point_alone_can_be_drawn():
     drawn = charts.parity([charts.Point(0.5, 0.5, True, "only")], "x", "y", None)
     assert drawn.count("<circle") == 1
     assert "nan" not in drawn
+
+
+def test_a_site_under_a_vacancy_stays_visible():
+    """Both sulphur atoms above each other changed: the upper mark is open, the lower one wider."""
+    from defects.configuration import Configuration
+    from design_loop.report.crystal import CrystalView
+
+    host = get_host("MoS2", "4x4")
+    upper, lower = sorted(
+        (host.site_of_label["S1 1 1"], host.site_of_label["S2 1 1"]),
+        key=lambda site: -host.cart_coords[site, 2],
+    )
+    both = Configuration.from_changes(host, {upper: "VAC", lower: "Se"})
+    drawn = CrystalView(host).draw(both.to_dict(), both.description)
+    circles = re.findall(r'<circle class="([^"]+)"[^>]* r="([\d.]+)"', drawn)
+    assert [kind for kind, _ in circles] == ["substitute below", "vacancy open"]
+    assert float(circles[0][1]) > float(circles[1][1])
+    assert ">Se</text>" in drawn
