@@ -22,9 +22,9 @@ def train(
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the finished surrogate.")],
     model: Annotated[
-        str, typer.Option(help="auto, trees, pairs or hybrid; auto takes the best on held-out.")
+        str, typer.Option(help="auto, trees or pairs; auto takes the best on held-out.")
     ] = "auto",
-    iterations: Annotated[int, typer.Option(min=1, help="Trees.")] = 800,
+    iterations: Annotated[int, typer.Option(min=1, help="Trees per fold.")] = 300,
     budget: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=1, help="About so long at most.")
     ] = None,

@@ -100,13 +100,13 @@ class AdapterConfig(Section):
 class SurrogateConfig(Section):
     """The fast model that screens candidates."""
 
-    kind: Literal["auto", "trees", "pairs", "hybrid"] = Field(
-        "auto", description="CatBoost's trees, a pairwise formula, both, or the best of them"
+    kind: Literal["auto", "trees", "pairs"] = Field(
+        "auto", description="CatBoost's trees, a Gaussian process on pairs, or the better of them"
     )
     properties: tuple[str, ...] | None = Field(
         None, min_length=1, description="what it predicts; by default what the targets name"
     )
-    iterations: int = Field(800, ge=1, le=100_000, description="trees per fold")
+    iterations: int = Field(300, ge=1, le=100_000, description="trees per fold")
     max_seconds: float | None = Field(
         None, gt=0, description="with auto: no further kind is tried after so long, s"
     )
