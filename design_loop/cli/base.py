@@ -9,8 +9,9 @@ import typer
 
 from design_loop.cli.output import Format, FormatOption, bar, print_json, quiet_libraries, stoppable
 
-#: Examples that the tokenizer's words are read from.
-VOCABULARY_SAMPLE = 4000
+#: Examples that the tokenizer's words are read from: the same for every seed and share, so that all
+#: models of this corpus have one vocabulary.
+VOCABULARY_SAMPLE, VOCABULARY_SEED, VOCABULARY_FULL_SHARE = 4000, 1, 0.1
 
 app = typer.Typer(help="The small base model, pretrained without labels.", no_args_is_help=True)
 
@@ -57,7 +58,8 @@ def train(
             else:
                 advance(int(60 * line["minutes"]), int(60 * minutes))
 
-        tokenizer = small_tokenizer(islice(examples(seed), VOCABULARY_SAMPLE))
+        texts = corpus(VOCABULARY_SEED, full_share=VOCABULARY_FULL_SHARE)
+        tokenizer = small_tokenizer(islice(texts, VOCABULARY_SAMPLE))
         figures = pretrain(examples, tokenizer, out, settings, on_progress=tell)
     if fmt is Format.json:
         print_json(figures)
