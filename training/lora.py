@@ -110,9 +110,15 @@ def _fit(
     spec: AdapterSpec, resources: Resources, name: str, storage_path: str, progress_file: Path
 ) -> tuple[dict[str, Any], Any]:
     """Run Ray Train; the metrics and the last checkpoint."""
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import (
+        CheckpointConfig,
+        FailureConfig,
+        LoggingConfig,
+        RunConfig,
+        ScalingConfig,
+        TrainingFailedError,
+    )
     from ray.train.torch import TorchTrainer
-    from ray.train.v2.api.exceptions import TrainingFailedError
 
     _set_ray_train_defaults()
     trainer = TorchTrainer(
@@ -137,6 +143,7 @@ def _fit(
             ),
             checkpoint_config=CheckpointConfig(num_to_keep=1),
             worker_runtime_env={"env_vars": _worker_environment()},
+            logging_config=LoggingConfig(log_level="WARNING"),
         ),
     )
     try:

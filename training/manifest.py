@@ -126,7 +126,7 @@ def read_adapter(folder: str | Path) -> AdapterResult:
         raise ModelError(f"{path} is not readable as a manifest: {error!r}") from error
     if kind != "adapter" or manifest.get("manifest_version") != MANIFEST_VERSION:
         number = manifest.get("manifest_version")
-        raise ModelError(f"{path} describes a {kind!r}, version {number}: no adapter of this release")
+        raise ModelError(f"{path} is of a {kind!r}, version {number}, which is no adapter here")
     if content_hash(files) != digest or not {WEIGHTS, CONFIG} <= set(files):
         raise ModelError(f"{path} was altered since the adapter was trained; train it again")
     for file, wanted in files.items():

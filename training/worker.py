@@ -249,6 +249,7 @@ class _Run:
             "progress": round(min(progress, 1.0), 4),
             "loss": round(sum(recent) / len(recent), 5),
             "tokens_per_s": round(self.tokens / max(self.seconds, 1e-9)),
+            "pid": os.getpid(),
         }
         try:
             with Path(self.progress_file).open("a", encoding="utf-8") as f:
@@ -318,16 +319,31 @@ def add_lora(base: Any, spec: AdapterSpec) -> Any:
         if rank != h.rank:
             raise ModelError(f"the parent {spec.parent} has rank {rank}, {h.rank} is asked for")
         return model
-    targets = h.target_modules if isinstance(h.target_modules, str) else list(h.target_modules)
+    targets = linear_names(base) if h.target_modules == "all-linear" else h.target_modules
     config = LoraConfig(
         r=h.rank,
         lora_alpha=h.alpha,
         lora_dropout=h.dropout,
-        target_modules=targets,
+        target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
     )
     # Updates are kept in float32 also over a bfloat16 base: small steps would vanish.
     return get_peft_model(base, config, autocast_adapter_dtype=True)
+
+
+def linear_names(base: Any) -> list[str]:
+    """Last parts of the names of all linear layers but the output, such as ``q_proj``.
+
+    peft's own ``all-linear`` names every layer in full, which not every server understands.
+    """
+    output = base.get_output_embeddings()
+    return sorted(
+        {
+            name.rpartition(".")[2]
+            for name, module in base.named_modules()
+            if isinstance(module, torch.nn.Linear) and module is not output
+        }
+    )
 
 
 def use_bf16(h: LoraHyperparameters, device: torch.device) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -38,9 +39,18 @@ def endless_digits(seed: int):
         seed += 1
 
 
+def copied_digits(seed: int):
+    """A pretraining corpus without the property: the digit of another quantity is copied."""
+    rng = random.Random(seed)
+    while True:
+        digit, noise = rng.randrange(10), rng.randrange(10)
+        yield f"mean_distance: {digit}.{noise} Å\nAnswer:\n", f"S1 {digit} {digit} VAC"
+
+
 def tiny_tokenizer():
     """Tokenizer that knows the words of the toy task."""
     texts = [e.prompt + e.answer for e in digit_examples(50, 0)]
+    texts += [p + a for p, a in itertools.islice(copied_digits(0), 50)]
     return build_tokenizer(sorted(words_in(texts)), max_length=128)
 
 
