@@ -121,9 +121,7 @@ def example(part: Part, rng: np.random.Generator, anchor: float = 0.5) -> tuple[
     )
 
 
-def corpus(
-    seed: int, full_share: float = 0.1, anchor: float = 0.5
-) -> Iterator[tuple[str, str]]:
+def corpus(seed: int, full_share: float = 0.1, anchor: float = 0.5) -> Iterator[tuple[str, str]]:
     """Endless (prompt, answer) pairs, the same for the same seed.
 
     Parameters
