@@ -120,7 +120,8 @@ class _Run:
         total = min(total, self.h.max_steps or total)
         before = self.evaluate() if self.step == 0 else None
         self._began = time.monotonic() - self.seconds
-        self._saved = self._logged = time.monotonic()
+        self._saved = time.monotonic()
+        self._logged = -math.inf  # the first step is told at once
         progress = self.progress(total)
         while progress < 1:
             if self.batch == len(plan):
