@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +51,6 @@ class BaseModelSettings:
             raise ModelError(
                 f"hidden_size {self.hidden_size} is not a multiple of head_dim {self.head_dim}"
             )
-
-
-def shipped_base() -> Path:
-    """Folder of the small base model that ships with the project."""
-    return Path(__file__).parent / "models" / "small"
 
 
 def build_model(
@@ -291,8 +286,3 @@ with the requested physical properties. Every answer has to be parsed and checke
 |---|---|
 {rows}
 """
-
-
-def settings_dict(settings: BaseModelSettings) -> dict[str, Any]:
-    """Settings as plain JSON, for logs and cards."""
-    return asdict(settings)
