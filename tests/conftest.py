@@ -15,6 +15,8 @@ _PRIVATE: list[str] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give this run a Ray, settings and caches of its own."""
+    # pymatgen tells of every coordinate that it rounds, for every CIF file.
+    config.addinivalue_line("filterwarnings", "ignore:Issues encountered while parsing CIF")
     # Short, because Ray keeps sockets below it and their paths may have 107 characters.
     folder = tempfile.mkdtemp(prefix="dl")
     _PRIVATE.append(folder)
