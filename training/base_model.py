@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from defects.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MAX_PARAMETERS = 5_000_000
@@ -36,10 +37,10 @@ class BaseModelSettings:
         Base of the rotary position embedding.
     """
 
-    hidden_size: int = 192
-    intermediate_size: int = 512
-    layers: int = 5
-    head_dim: int = 32
+    hidden_size: int = 256
+    intermediate_size: int = 640
+    layers: int = 4
+    head_dim: int = 64
     kv_heads: int | None = None
     max_positions: int = 2048
     rope_theta: float = 10_000.0
@@ -91,10 +92,67 @@ def build_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)
+        attend_backwards(model)
     n = model.num_parameters()
     if n > MAX_PARAMETERS:
         raise ModelError(f"{n} parameters, more than {MAX_PARAMETERS}: fewer layers or narrower")
     return model
+
+
+def attend_backwards(model: PreTrainedModel) -> None:
+    """Start the first layer's heads as readers of the one to four tokens before.
+
+    Copying and any other look-up in the prompt needs a head that says what came before a token, on
+    which a later layer can match (induction heads, Olsson et al. 2022, arXiv:2209.11895). From a
+    random start that takes most of a small model's pretraining; here the heads begin with it, in
+    the manner of mimetic initialisation (Trockman and Kolter 2023, arXiv:2305.09828), and are
+    trained on like all others.
+
+    A head attends `o` tokens back when, for a component that all embeddings share, its query is
+    its key turned by the rotary embedding of position ``-o``: the product of both is then largest
+    at that distance. Only the fast-turning pairs of coordinates are used, which tell neighbours
+    apart.
+    """
+    import torch
+
+    config = model.config
+    size, width = config.head_dim, config.hidden_size
+    attention = model.model.layers[0].self_attn
+    groups = config.num_attention_heads // config.num_key_value_heads
+    pairs = size // 8
+    turn = config.rope_parameters["rope_theta"] ** (-torch.arange(pairs) * 2.0 / size)
+
+    def key(phase: torch.Tensor, back: float) -> torch.Tensor:
+        vector = torch.zeros(size)
+        vector[:pairs] = torch.cos(phase - back * turn)
+        vector[size // 2 : size // 2 + pairs] = torch.sin(phase - back * turn)
+        return _SHARPNESS * vector
+
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:, 0] = _SHARED * config.initializer_range
+        for head in range(config.num_key_value_heads):
+            rows = slice(head * size, (head + 1) * size)
+            phase = 2 * torch.pi * torch.rand(pairs)
+            attention.k_proj.weight[rows, 0] = key(phase, 0.0)
+            attention.v_proj.weight[rows] = _projection(width, size).T * _VALUE_GAIN
+            for query in range(head * groups, (head + 1) * groups):
+                rows = slice(query * size, (query + 1) * size)
+                attention.q_proj.weight[rows, 0] = key(phase, float(1 + query % _LOOK_BACK))
+                attention.o_proj.weight[:, rows] = (
+                    _projection(width, size) * config.initializer_range
+                )
+
+
+#: Of `attend_backwards`: tokens looked back at; the shared component of all embeddings, in units of
+#: their standard deviation; amplitude of keys and queries; gain of the values.
+_LOOK_BACK, _SHARED, _SHARPNESS, _VALUE_GAIN = 4, 4.0, 1.2, 0.7
+
+
+def _projection(width: int, size: int) -> torch.Tensor:
+    """Random orthonormal columns, shape (width, size)."""
+    import torch
+
+    return torch.linalg.qr(torch.randn(width, size))[0]
 
 
 def save_base(

@@ -70,9 +70,11 @@ COMPACT_PARTS = (
 )
 #: The full list is long: small cells teach the copying, the 4×4 cell the length.
 FULL_PARTS = (
+    Part("MoS2", "1x1", "full", 1, 1.5),
+    Part("WSe2", "2x1", "full", 2, 1),
     Part("MoS2", "2x2", "full", 3, 3),
-    Part("MoS2", "3x3", "full", 4, 3),
-    Part("MoS2", "4x4", "full", 6, 4),
+    Part("MoS2", "3x3", "full", 4, 2),
+    Part("MoS2", "4x4", "full", 6, 3),
     Part("WSe2", "2x2", "full", 3, 0.5),
     Part("WSe2", "3x3", "full", 4, 0.5),
     Part("hBN", "3x3", "full", 4, 0.5),
@@ -121,7 +123,7 @@ def example(part: Part, rng: np.random.Generator, anchor: float = 0.5) -> tuple[
     )
 
 
-def corpus(seed: int, full_share: float = 0.1, anchor: float = 0.5) -> Iterator[tuple[str, str]]:
+def corpus(seed: int, full_share: float = 0.15, anchor: float = 0.5) -> Iterator[tuple[str, str]]:
     """Endless (prompt, answer) pairs, the same for the same seed.
 
     Parameters

@@ -61,7 +61,7 @@ class PretrainSettings:
     final_lr: float = 0.02
     weight_decay: float = 0.05
     clip: float = 1.0
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     prompt_weight: float = 0.0
     bf16: bool = True
     threads: int | None = None

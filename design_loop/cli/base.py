@@ -26,11 +26,11 @@ def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the finished model.")],
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Time to train, that before a stop included.")
-    ] = 28.0,
+    ] = 55.0,
     max_steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
     full_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of examples in the full format.")
-    ] = 0.06,
+    ] = 0.15,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads; all by default.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
