@@ -3,13 +3,16 @@
 from defects.text.augment import training_pair
 from defects.text.formats import DROP_REASONS, FORMATS, build_answer, build_prompt, parse_answer
 from defects.text.frame import Frame, random_frame
+from defects.text.grammar import Grammar, answer_grammar
 from defects.text.request import Request
 
 __all__ = [
     "DROP_REASONS",
     "FORMATS",
     "Frame",
+    "Grammar",
     "Request",
+    "answer_grammar",
     "build_answer",
     "build_prompt",
     "parse_answer",
