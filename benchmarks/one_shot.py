@@ -3,7 +3,7 @@
     python benchmarks/one_shot.py split --data ../shared/2dmd/low_density_defects/MoS2 --out DIR
     design-loop adapter train --data DIR/train --base small --property homo_lumo_gap ... --out DIR/a
     design-loop generate --base small --adapter DIR/a/... --host MoS2 --supercell 8x8 \\
-        --target homo_lumo_gap=1.0..1.9 --num 800 --out DIR/samples.jsonl
+        --targets-from DIR/held_out.csv --num 1600 --out DIR/samples.jsonl
     python benchmarks/one_shot.py score --samples DIR/samples.jsonl --train DIR/train \\
         --data ../shared/2dmd/low_density_defects/MoS2
 
@@ -38,7 +38,11 @@ def split(data: Path, out: Path, property_: str, held_out: float, seed: int) -> 
     )
     train = Dataset(whole.host, records, whole.chemical_potentials, whole.pristine)
     write_dataset(train, out / "train")
-    print(f"{len(records)} labels in {out / 'train'}, {len(held)} held out")
+    # Each of them once, in random order: asked for is what exists and was not trained on.
+    asked = [labelled[i].properties[property_] for i in rng.permutation(sorted(held))]
+    lines = [property_, *(f"{value:.3f}" for value in asked)]
+    (out / "held_out.csv").write_text("\n".join(lines) + "\n")
+    print(f"{len(records)} labels in {out / 'train'}, {len(held)} held out in held_out.csv")
 
 
 def score(samples: Path, train: Path, data: Path, property_: str) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from defects.errors import ModelError, ParseError, RuleError
+from defects.errors import DatasetError, ModelError, ParseError, RuleError
 from defects.hosts import Host
 from defects.rules import Rules
 from defects.sampling import random_configuration
@@ -27,9 +29,10 @@ def generate_to_file(
     base: str,
     adapter: Path | None,
     host: Host,
-    targets: Sequence[Target],
     num: int,
     out: Path,
+    targets: Sequence[Target] = (),
+    table: Sequence[Mapping[str, float]] | None = None,
     defects: Sequence[str] | None = None,
     min_defects: int | None = None,
     max_defects: int | None = None,
@@ -37,6 +40,8 @@ def generate_to_file(
     temperature: float = 1.0,
     top_p: float = 0.9,
     seed: int = 0,
+    constrained: bool = True,
+    host_file: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, int]:
     """Sample candidates with vLLM and write one JSON line per sample, failures included.
@@ -48,11 +53,18 @@ def generate_to_file(
     adapter : Path, optional
         Finished adapter folder; rules and format not given here are those it was trained with.
     host : Host
-    targets : sequence of Target
     num : int
         Samples.
     out : Path
         Written as a whole at the end.
+    targets : sequence of Target
+        Every prompt asks for values drawn from these.
+    table : sequence of mappings, optional
+        Instead of `targets`: the values that one prompt after the other asks for, in turn.
+    constrained : bool
+        Decode under a grammar of the rules, so that every answer is valid.
+    host_file : Path, optional
+        CIF file of a host that is not built in.
     progress : callable, optional
         Told (done, total).
 
@@ -69,6 +81,7 @@ def generate_to_file(
     from serve.app import deploy
     from serve.client import ServeClient
     from serve.config import LORA_RANKS, LoraSettings, ServeConfig
+    from serve.constraints import constraint_of
     from training.bundled import resolve_base
     from training.manifest import read_adapter
 
@@ -79,8 +92,8 @@ def generate_to_file(
     rng = np.random.default_rng(seed)
     n_prompts = -(-num // _PER_PROMPT)
     requests = []
-    for _ in range(n_prompts):
-        asked = draw_asked(targets, [], rng)
+    for number in range(n_prompts):
+        asked = table[number % len(table)] if table else draw_asked(targets, [], rng)
         frame = random_frame(host, rng) if fmt == "full" else Frame()
         requests.append(Request(host, rules, asked, frame))
     longest = random_configuration(
@@ -92,6 +105,7 @@ def generate_to_file(
         config = ServeConfig(
             base_model=resolve_base(base),
             adapter_roots=roots,
+            host_files=() if host_file is None else (host_file,),
             lora=LoraSettings(max_lora_rank=min(r for r in LORA_RANKS if r >= rank)),
         )
         with deploy(config) as handle, ServeClient(handle.base_url) as client:
@@ -111,6 +125,7 @@ def generate_to_file(
                 top_p=top_p,
                 max_tokens=len(build_answer(longest, requests[0], fmt)) + 16,
                 seed=seed,
+                constraints=[constraint_of(r, fmt) for r in requests] if constrained else None,
                 on_done=advance,
             )
     rows = [
@@ -126,6 +141,34 @@ def generate_to_file(
     partial.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
     partial.replace(out)
     return dict(Counter(r["reason"] or "ok" for r in rows).most_common())
+
+
+def read_asked(path: Path) -> list[dict[str, float]]:
+    """Values to ask for from a CSV file: a column per property, a prompt per row.
+
+    Raises
+    ------
+    DatasetError
+        When there is no such file, no row, or a cell is no number; names the line.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as f:
+            reader = csv.DictReader(f)
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"cannot read the values to ask for in {path}: {error}") from error
+    if not rows:
+        raise DatasetError(f"{path} holds no row: a header of properties, then numbers")
+    asked = []
+    for line, row in rows:
+        try:
+            values = {str(name): float(value) for name, value in row.items()}
+        except (TypeError, ValueError):
+            raise DatasetError(f"{path}, line {line}: {row} is not a number per column") from None
+        if not all(math.isfinite(v) for v in values.values()):
+            raise DatasetError(f"{path}, line {line}: a value is not finite")
+        asked.append(values)
+    return asked
 
 
 def _rules(

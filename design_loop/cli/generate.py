@@ -16,12 +16,19 @@ def generate(
         str, typer.Option(metavar="DIR", help="Base model: folder, 'small' or Hugging Face name.")
     ],
     host: Annotated[str, typer.Option(help="Built-in host, or a CIF file of its unit cell.")],
-    target: Annotated[
-        list[str],
-        typer.Option(metavar="P=VALUE", help="Property asked for: =1.10, =0.9..1.2, <=2; again."),
-    ],
     num: Annotated[int, typer.Option(min=1, metavar="N", help="Samples.")],
     out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="Written: a sample per line.")],
+    target: Annotated[
+        list[str] | None,
+        typer.Option(metavar="P=VALUE", help="Property asked for: =1.10, =0.9..1.2, <=2; again."),
+    ] = None,
+    targets_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.csv",
+            help="Instead: values to ask for, a column per property, row by row.",
+        ),
+    ] = None,
     adapter: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Finished adapter folder.")
     ] = None,
@@ -42,26 +49,33 @@ def generate(
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, help="Randomness of the sampling.")] = 1.0,
     top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Mass sampled from.")] = 0.9,
+    constrained: Annotated[
+        bool, typer.Option(help="Decode under a grammar of the rules: every answer is valid.")
+    ] = True,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
 ) -> None:
     """Sample candidates and write every sample, the failures with their reason."""
     from defects.hosts import get_host, parse_supercell
     from defects.targets import parse_target
     from design_loop.adapters import finished_adapter
-    from design_loop.generation import generate_to_file
+    from design_loop.generation import generate_to_file, read_asked
 
     if min_defects is not None and max_defects is not None and min_defects > max_defects:
         raise UsageError(f"--min-defects {min_defects} is above --max-defects {max_defects}")
-    targets = [parse_target(text) for text in target]
+    if bool(target) == bool(targets_from):
+        raise UsageError("what is asked for comes from --target, or from --targets-from: give one")
+    targets = [parse_target(text) for text in target or []]
+    table = None if targets_from is None else read_asked(targets_from)
     crystal = get_host(host, parse_supercell(supercell))
     folder = None if adapter is None else finished_adapter(adapter)
-    _check_properties([t.property for t in targets], folder)
+    _check_properties([t.property for t in targets] + list(table[0] if table else ()), folder)
     with bar("samples") as advance:
         counts = generate_to_file(
             base=base,
             adapter=folder,
             host=crystal,
             targets=targets,
+            table=table,
             num=num,
             out=out,
             defects=defect,
@@ -71,6 +85,8 @@ def generate(
             temperature=temperature,
             top_p=top_p,
             seed=seed,
+            constrained=constrained,
+            host_file=Path(host) if host.lower().endswith(".cif") else None,
             progress=advance,
         )
     told = ", ".join(f"{n} {reason}" for reason, n in counts.items())

@@ -76,6 +76,52 @@ def test_generate_hands_everything_on(cli, monkeypatch, tmp_path):
     assert (call["fmt"], call["seed"], call["adapter"], call["defects"]) == ("full", 5, None, None)
 
 
+def test_generate_asks_for_the_rows_of_a_table(cli, monkeypatch, tmp_path):
+    import design_loop.generation
+
+    calls = []
+    monkeypatch.setattr(
+        design_loop.generation, "generate_to_file", lambda **o: calls.append(o) or {"ok": 4}
+    )
+    table = tmp_path / "asked.csv"
+    table.write_text("homo_lumo_gap,homo\n1.5,-5\n0.75,-5.5\n")
+    done = cli("generate", "--base", "small", "--host", "MoS2", "--targets-from", table,
+               "--num", 4, "--out", tmp_path / "o")  # fmt: skip
+    assert done.code == 0, done.err
+    assert calls[0]["table"] == [
+        {"homo_lumo_gap": 1.5, "homo": -5.0},
+        {"homo_lumo_gap": 0.75, "homo": -5.5},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("homo_lumo_gap\n", "holds no row"),
+        ("homo_lumo_gap\n1.5\nwide\n", "line 3"),
+        ("homo_lumo_gap,homo\n1.5\n", "line 2"),
+        ("homo_lumo_gap\n1,2\n", "line 2"),
+        ("homo_lumo_gap\nnan\n", "not finite"),
+        ("gap\n1.5\n", "gap"),
+    ],
+)
+def test_generate_refuses_a_table_it_cannot_read(cli, never, tmp_path, text, said):
+    table = tmp_path / "asked.csv"
+    table.write_text(text)
+    done = cli("generate", "--base", "small", "--host", "MoS2", "--targets-from", table,
+               "--num", 4, "--out", tmp_path / "o")  # fmt: skip
+    assert done.code != 0
+    assert said in done.err
+
+
+def test_generate_wants_targets_from_one_place(cli, never, tmp_path):
+    options = ("generate", "--base", "small", "--host", "MoS2", "--num", 4, "--out", tmp_path / "o")
+    for more in ((), ("--target", "homo=-5", "--targets-from", tmp_path / "t.csv")):
+        done = cli(*options, *more)
+        assert done.code == 2
+        assert "give one" in done.err
+
+
 def test_an_adapter_folder_is_found_by_what_training_printed_or_by_its_parent(tmp_path):
     one = tmp_path / "adapter-0123"
     one.mkdir()
