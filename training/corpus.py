@@ -90,7 +90,7 @@ def _rules(defects: tuple[str, ...], low: int, high: int) -> Rules:
     return Rules(defects=defects, min_defects=low, max_defects=high)
 
 
-def _random_rules(part: Part, rng: np.random.Generator) -> Rules:
+def random_rules(part: Part, rng: np.random.Generator) -> Rules:
     """Rules as a user might write them: some of the defects, some range of numbers."""
     known = HOST_DEFECTS[part.host]
     chosen = known
@@ -102,7 +102,7 @@ def _random_rules(part: Part, rng: np.random.Generator) -> Rules:
     return _rules(chosen, low, high)
 
 
-def _random_request(configuration: Configuration, rng: np.random.Generator) -> dict:
+def random_request(configuration: Configuration, rng: np.random.Generator) -> dict:
     """Some label-free quantities of the configuration, in random order."""
     if rng.random() < 0.1:
         return {}
@@ -115,9 +115,9 @@ def _random_request(configuration: Configuration, rng: np.random.Generator) -> d
 def example(part: Part, rng: np.random.Generator, anchor: float = 0.5) -> tuple[str, str]:
     """One (prompt, answer) pair of a part of the corpus."""
     host = get_host(part.host, part.supercell)
-    rules = _random_rules(part, rng)
+    rules = random_rules(part, rng)
     configuration = random_configuration(host, rules, rng)
-    properties = _random_request(configuration, rng)
+    properties = random_request(configuration, rng)
     return training_pair(
         configuration, rules, properties, part.fmt, rng, keep_all=1.0, anchor=anchor
     )
