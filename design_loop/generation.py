@@ -16,9 +16,8 @@ import numpy as np
 from defects.errors import DatasetError, ModelError, ParseError, RuleError
 from defects.hosts import Host
 from defects.rules import Rules
-from defects.sampling import random_configuration
 from defects.targets import Target
-from defects.text import Frame, Request, build_answer, build_prompt, parse_answer, random_frame
+from defects.text import Frame, Request, build_prompt, longest_answer, parse_answer, random_frame
 from design_loop.asking import draw_asked
 
 _PER_PROMPT = 8
@@ -96,9 +95,6 @@ def generate_to_file(
         asked = table[number % len(table)] if table else draw_asked(targets, [], rng)
         frame = random_frame(host, rng) if fmt == "full" else Frame()
         requests.append(Request(host, rules, asked, frame))
-    longest = random_configuration(
-        host, rules, rng, min(rules.max_defects, len(rules.options(host)))
-    )
     rank = int(facts.get("hyperparameters", {}).get("rank", 8))
     with tempfile.TemporaryDirectory(prefix="design-loop-") as empty:
         roots = (Path(empty),) if found is None else (found.path.parent,)
@@ -123,7 +119,7 @@ def generate_to_file(
                 n=_PER_PROMPT,
                 temperature=temperature,
                 top_p=top_p,
-                max_tokens=len(build_answer(longest, requests[0], fmt)) + 16,
+                max_tokens=longest_answer(requests[0], fmt) + 16,
                 seed=seed,
                 constraints=[constraint_of(r, fmt) for r in requests] if constrained else None,
                 on_done=advance,

@@ -17,8 +17,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from defects.errors import HostError, RuleError
 from serve.adapters import AdapterNameError, AdapterNotFoundError, AdapterStore, split_model_id
 from serve.config import LOOPBACK, ServeConfig
+from serve.constraints import ConstraintTable
 from serve.limits import BodyLimit
 from serve.replies import Reply, error_body
 from serve.schemas import (
@@ -75,6 +77,7 @@ def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=config.limits.max_body_bytes)
     _add_error_handlers(app)
     store = AdapterStore(config.adapter_roots)
+    constraints = ConstraintTable(config.host_files)
 
     async def adapter_of(body: Sampling) -> str | None:
         if config.base_model is None:
@@ -120,6 +123,11 @@ def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
                 f"{count} prompts with n={body.n}: at most {limits.max_prompts} prompts and "
                 f"{limits.max_samples} samples per request",
             )
+        for constraint in body.constraints:
+            try:
+                await asyncio.to_thread(constraints.check, constraint)
+            except (HostError, RuleError) as error:
+                raise ApiError(422, "invalid_constraint", str(error)) from error
         return await answer("completions", body)
 
     @app.post("/v1/chat/completions")

@@ -112,6 +112,7 @@ class ServeClient:
         seed: int | None = None,
         stop: list[str] | None = None,
         logprobs: bool = False,
+        constraints: Sequence[dict[str, Any]] | None = None,
         prompts_per_request: int = 16,
         on_done: Callable[[int], None] | None = None,
     ) -> list[list[Completion]]:
@@ -126,6 +127,8 @@ class ServeClient:
             Makes the samples repeatable: sample i of prompt k is drawn with ``seed + k * n + i``.
         logprobs : bool
             Also ask for the sum of log-probabilities.
+        constraints : sequence of dict, optional
+            One per prompt, from `serve.constraints.constraint_of`; answers then obey the rules.
         prompts_per_request : int
             Prompts sent together; several requests are in flight.
         on_done : callable, optional
@@ -143,6 +146,8 @@ class ServeClient:
         """
         if not prompts:
             return []
+        if constraints is not None and len(constraints) != len(prompts):
+            raise ValueError("constraints must be one per prompt")
         chunks = [
             (start, list(prompts[start : start + prompts_per_request]))
             for start in range(0, len(prompts), prompts_per_request)
@@ -164,6 +169,9 @@ class ServeClient:
                 body["stop"] = stop
             if logprobs:
                 body["logprobs"] = 0
+            if constraints is not None:
+                own = list(constraints[start : start + len(chunk)])
+                body["constraint"] = own if any(c != own[0] for c in own) else own[0]
             return _samples(self._post("/v1/completions", body), len(chunk), n)
 
         results: list[list[list[Completion]]] = []

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from defects.errors import ModelError
 from serve.adapters import AdapterNameError, AdapterNotFoundError
 from serve.config import ServeConfig
+from serve.constraints import ConstraintTable
 from serve.engine_process import begin_imports
 from serve.loopback import keep_replica_on_loopback
 from serve.replies import Reply, error_reply
@@ -38,6 +39,7 @@ class LLMDeployment:
     async def __init__(self, config: dict[str, Any], device: str) -> None:
         keep_replica_on_loopback()
         self.config = ServeConfig.model_validate(config)
+        self.constraints = ConstraintTable(self.config.host_files)
         if device == "cpu":
             begin_imports()
         self.ray_llm = await asyncio.to_thread(_import_ray_llm)
@@ -50,8 +52,8 @@ class LLMDeployment:
         ----------
         kind : {"completions", "chat"}
         body : dict
-            A checked OpenAI request. The ingress routes it with the model id as Serve's multiplexed
-            model id when it names an adapter.
+            A checked OpenAI request, with a `constraint` besides. The ingress routes it with the
+            model id as Serve's multiplexed model id when it names an adapter.
         """
         bodies = split_by_prompt(body)
         if len(bodies) > 1:
@@ -95,6 +97,11 @@ class LLMDeployment:
     async def _start(self, kind: str, body: dict[str, Any]) -> AsyncIterator[Any]:
         if kind == "chat":
             return await self.server.chat(self.ray_llm.ChatCompletionRequest(**body))
+        constraint = body.get("constraint")
+        if constraint is not None:
+            grammar = await asyncio.to_thread(self.constraints.grammar, constraint)
+            body = {k: v for k, v in body.items() if k != "constraint"}
+            body["structured_outputs"] = {"grammar": grammar}
         return await self.server.completions(self.ray_llm.CompletionRequest(**body))
 
     def _reply(self, item: Any) -> Reply:

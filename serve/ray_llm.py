@@ -177,6 +177,8 @@ def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
         "max_lora_rank": lora.max_lora_rank,
         "trust_remote_code": False,
         "disable_log_stats": True,
+        # Not "auto", which goes to another engine in silence when one refuses a grammar.
+        "structured_outputs_config": {"backend": "xgrammar"},
     }
     if engine.max_model_len is not None:
         engine_kwargs["max_model_len"] = engine.max_model_len

@@ -9,10 +9,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from defects.errors import RuleError
+from defects.rules import parse_defect
 
 Prompt = Annotated[str, Field(min_length=1, max_length=400_000)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
+Repetition = Annotated[int, Field(ge=1, le=64)]
+FrameEntry = Annotated[int, Field(ge=-1, le=1)]
+Shift = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+def _defect(name: str) -> str:
+    try:
+        parse_defect(name)
+    except RuleError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+DefectName = Annotated[str, Field(max_length=20), AfterValidator(_defect)]
 
 
 class _Body(BaseModel):
@@ -40,16 +57,56 @@ class Sampling(_Body):
     user: str | None = Field(default=None, max_length=200)
 
 
+class Constraint(_Body):
+    """What an answer may be: the rules of a request, from which the server builds the grammar."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(min_length=1, max_length=100)
+    supercell: tuple[Repetition, Repetition, Repetition]
+    defects: tuple[DefectName, ...] = Field(min_length=1, max_length=64)
+    min_defects: int = Field(default=1, ge=1, le=256)
+    max_defects: int = Field(default=6, ge=1, le=256)
+    format: Literal["compact", "full"] = "compact"
+    matrix: tuple[FrameEntry, FrameEntry, FrameEntry, FrameEntry] = (1, 0, 0, 1)
+    """In-plane choice of lattice vectors of the full format's coordinates."""
+    shift: tuple[Shift, Shift] = (0.0, 0.0)
+    """Their origin, in fractional coordinates of the supercell."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Constraint:
+        if self.min_defects > self.max_defects:
+            raise ValueError(f"min_defects {self.min_defects} is above max_defects")
+        return self
+
+
 class CompletionBody(Sampling):
     """Body of POST /v1/completions."""
 
     prompt: Prompt | Annotated[list[Prompt], Field(min_length=1)]
     logprobs: int | None = Field(default=None, ge=0, le=5)
     add_special_tokens: bool = True
+    constraint: Constraint | list[Constraint] | None = None
+    """One for all prompts, or one per prompt; answers then obey it whatever the model."""
 
     @property
     def prompts(self) -> list[str]:
         return [self.prompt] if isinstance(self.prompt, str) else self.prompt
+
+    @property
+    def constraints(self) -> list[Constraint]:
+        """The different constraints named."""
+        named = self.constraint if isinstance(self.constraint, list) else [self.constraint]
+        return list(dict.fromkeys(c for c in named if c is not None))
+
+    @model_validator(mode="after")
+    def _one_per_prompt(self) -> CompletionBody:
+        if isinstance(self.constraint, list) and len(self.constraint) != len(self.prompts):
+            raise ValueError(
+                f"{len(self.constraint)} constraints for {len(self.prompts)} prompts: give one, or "
+                "one per prompt"
+            )
+        return self
 
 
 class Message(_Body):

@@ -14,15 +14,22 @@ SEED_RANGE = 2**63
 
 
 def split_by_prompt(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """One body per prompt, seeded apart; the body itself where that is not needed."""
-    prompts, seed = body.get("prompt"), body.get("seed")
-    if seed is None or not isinstance(prompts, list) or len(prompts) < 2:
+    """One body per prompt, seeded and constrained apart; the body itself where not needed."""
+    prompts, seed, constraint = body.get("prompt"), body.get("seed"), body.get("constraint")
+    if isinstance(constraint, list) and all(c == constraint[0] for c in constraint):
+        body = {**body, "constraint": constraint[0]}
+        constraint = constraint[0]
+    apart = seed is not None or isinstance(constraint, list)
+    if not apart or not isinstance(prompts, list) or len(prompts) < 2:
         return [body]
     n = body.get("n", 1)
-    return [
-        {**body, "prompt": prompt, "seed": (seed + k * n) % SEED_RANGE}
-        for k, prompt in enumerate(prompts)
-    ]
+    parts = [{**body, "prompt": prompt} for prompt in prompts]
+    for k, part in enumerate(parts):
+        if seed is not None:
+            part["seed"] = (seed + k * n) % SEED_RANGE
+        if isinstance(constraint, list):
+            part["constraint"] = constraint[k]
+    return parts
 
 
 def join_answers(answers: list[dict[str, Any]], n: int) -> dict[str, Any]:

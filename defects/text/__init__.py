@@ -1,7 +1,14 @@
 """Instructions and answers as text: what is asked of the language model, and how it is read."""
 
 from defects.text.augment import training_pair
-from defects.text.formats import DROP_REASONS, FORMATS, build_answer, build_prompt, parse_answer
+from defects.text.formats import (
+    DROP_REASONS,
+    FORMATS,
+    build_answer,
+    build_prompt,
+    longest_answer,
+    parse_answer,
+)
 from defects.text.frame import Frame, random_frame
 from defects.text.grammar import Grammar, answer_grammar
 from defects.text.request import Request
@@ -15,6 +22,7 @@ __all__ = [
     "answer_grammar",
     "build_answer",
     "build_prompt",
+    "longest_answer",
     "parse_answer",
     "random_frame",
     "training_pair",

@@ -29,6 +29,16 @@ def build_answer(configuration: Configuration) -> str:
     return "\n".join(f"{host.site_label(d.site)} {d.species}" for d in configuration.defects)
 
 
+def longest_answer(request: Request) -> int:
+    """Characters that no right answer exceeds."""
+    options = request.rules.options(request.host)
+    lines = [
+        len(request.host.site_label(site)) + 1 + max(map(len, species))
+        for site, species in options.items()
+    ]
+    return sum(n + 1 for n in sorted(lines)[-request.rules.max_defects :])
+
+
 def parse_answer(text: str, request: Request) -> Configuration:
     """Read a sampled answer.
 

@@ -39,6 +39,14 @@ def build_answer(configuration: Configuration, request: Request, fmt: str) -> st
     return _module(fmt).build_answer(configuration)
 
 
+def longest_answer(request: Request, fmt: str) -> int:
+    """Characters that no right answer to a request exceeds.
+
+    Bounds its tokens as well: no tokenizer makes more than one of a character of these texts.
+    """
+    return _module(fmt).longest_answer(request)
+
+
 def parse_answer(text: str, request: Request, fmt: str) -> Configuration:
     """A sampled answer as a configuration that obeys the request's rules.
 

@@ -56,6 +56,13 @@ def build_answer(configuration: Configuration, request: Request) -> str:
     return _site_list(symbols, coordinate_lines(request))
 
 
+def longest_answer(request: Request) -> int:
+    """Characters that no right answer exceeds."""
+    options = request.rules.options(request.host)
+    symbols = [max(map(len, (s, *options.get(i, ())))) for i, s in enumerate(request.host.species)]
+    return sum(map(len, coordinate_lines(request))) + sum(symbols) + 2 * request.host.n_sites
+
+
 def parse_answer(text: str, request: Request) -> Configuration:
     """Read a sampled answer against the coordinates of its own request, line by line.
 

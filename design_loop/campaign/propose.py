@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 
 from defects.errors import ModelError, ParseError
-from defects.sampling import random_configuration
-from defects.text import build_answer, build_prompt, parse_answer
+from defects.text import build_prompt, parse_answer
+from defects.text import longest_answer as longest_text
 from design_loop.asking import draw_asked
 from design_loop.campaign.context import Context
 from design_loop.ledger import Candidate, Check, Sample
 from design_loop.ledger.steps import StepRun
+from serve.constraints import constraint_of
 
 #: Prompts between two advances of the progress display.
 _BATCH = 16
@@ -31,9 +32,8 @@ def generate(context: Context, number: int, run: StepRun) -> None:
         draw_asked(context.config.targets, known, rng, config.target_jitter)
         for _ in range(n_prompts)
     ]
-    prompts = [
-        build_prompt(context.request(a, i, number), config.format) for i, a in enumerate(asked)
-    ]
+    requests = [context.request(a, i, number) for i, a in enumerate(asked)]
+    prompts = [build_prompt(request, config.format) for request in requests]
     done = 0
 
     def advance(n: int) -> None:
@@ -51,6 +51,9 @@ def generate(context: Context, number: int, run: StepRun) -> None:
         top_p=config.top_p,
         max_tokens=config.max_tokens or longest_answer(context),
         seed=int(context.rng(number, 2).integers(2**31)),
+        constraints=[constraint_of(r, config.format) for r in requests]
+        if config.constrained
+        else None,
         prompts_per_request=_BATCH,
         on_done=advance,
     )
@@ -104,16 +107,9 @@ def prove_live(context: Context, number: int, adapter: str) -> dict:
 
 
 def longest_answer(context: Context) -> int:
-    """Tokens that the longest right answer may take, with room to be wrong in.
-
-    Bounded by characters: a tokenizer makes at most one token per character of these answers.
-    """
-    rng = context.rng(0, 8)
+    """Tokens that the longest right answer may take, with room to be wrong in."""
     fmt = context.config.generation.format
-    rules = context.config.rules
-    most = min(rules.max_defects, len(rules.options(context.host)))
-    configuration = random_configuration(context.host, rules, rng, most)
-    return len(build_answer(configuration, context.request({}, 0, 0), fmt)) + 16
+    return longest_text(context.request({}, 0, 0), fmt) + 16
 
 
 def check(context: Context, number: int, run: StepRun) -> None:

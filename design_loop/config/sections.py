@@ -69,6 +69,9 @@ class GenerationConfig(Section):
     max_tokens: int | None = Field(
         None, ge=1, le=131_072, description="longest answer; by default what the format needs"
     )
+    constrained: bool = Field(
+        True, description="answers are decoded under a grammar of the rules, so that all are valid"
+    )
     target_jitter: float = Field(
         0.0,
         ge=0,

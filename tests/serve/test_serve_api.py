@@ -217,3 +217,45 @@ def test_without_a_language_model_only_that_is_missing(backend, tmp_path):
     reply = client.post("/v1/completions", json={"model": "base", "prompt": "x"})
     assert reply.status_code == 503
     assert client.post("/v1/predict", json={"configurations": [CONFIGURATION]}).status_code == 200
+
+
+RULES = {"host": "MoS2", "supercell": [4, 4, 1], "defects": ["V_S", "Se_S"]}
+
+
+def test_a_constraint_reaches_the_engine_as_rules(client, backend):
+    body = {"model": "base", "prompt": ["x", "y"], "constraint": {**RULES, "max_defects": 2}}
+    assert client.post("/v1/completions", json=body).status_code == 200
+    _, sent, _ = backend.calls[0]
+    assert sent["constraint"]["defects"] == ["V_S", "Se_S"]
+    assert sent["constraint"]["max_defects"] == 2
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"host": "../MoS2.cif"}, "unknown host"),
+        ({"supercell": [60, 60, 1]}, "at most 1024 cells"),
+        ({"supercell": [30, 30, 1]}, "2700 sites is too large"),
+        ({"supercell": [0, 4, 1]}, "greater than or equal to 1"),
+        ({"defects": ["V_Se"]}, "host MoS2 has no Se"),
+        ({"defects": ["(a+)+$"]}, "is no defect"),
+        ({"defects": []}, "at least 1 item"),
+        ({"min_defects": 9}, "min_defects 9 is above max_defects"),
+        ({"min_defects": 40, "max_defects": 80}, "only 32 sites"),
+        ({"shift": [0.5, float("nan")]}, "finite number"),
+        ({"regex": "a"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_constraints_that_cannot_be_met_are_422(client, backend, change, said):
+    body = {"model": "base", "prompt": "x", "constraint": {**RULES, **change}}
+    headers = {"Content-Type": "application/json"}  # content: httpx's own encoder refuses NaN
+    reply = client.post("/v1/completions", content=json.dumps(body), headers=headers)
+    assert (reply.status_code, backend.calls) == (422, [])
+    assert said in reply.json()["error"]["message"]
+
+
+def test_constraints_are_one_or_one_per_prompt(client, backend):
+    body = {"model": "base", "prompt": ["x", "y"], "constraint": [RULES] * 3}
+    reply = client.post("/v1/completions", json=body)
+    assert reply.status_code == 422
+    assert "3 constraints for 2 prompts" in reply.json()["error"]["message"]

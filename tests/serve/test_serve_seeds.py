@@ -49,3 +49,19 @@ def test_joined_answers_number_their_choices_through():
     assert [c["index"] for c in joined["choices"]] == [0, 1, 2, 3, 4, 5]
     assert [c["text"] for c in joined["choices"]] == ["00", "01", "10", "11", "20", "21"]
     assert joined["usage"]["total_tokens"] == 21
+
+
+def test_constraints_go_with_their_prompts():
+    one, other = {"host": "MoS2"}, {"host": "BN"}
+    bodies = split_by_prompt({"prompt": ["a", "b"], "n": 2, "constraint": [one, other]})
+    assert bodies == [
+        {"prompt": "a", "n": 2, "constraint": one},
+        {"prompt": "b", "n": 2, "constraint": other},
+    ]
+    seeded = split_by_prompt({"prompt": ["a", "b"], "n": 2, "seed": 5, "constraint": one})
+    assert [(b["seed"], b["constraint"]) for b in seeded] == [(5, one), (7, one)]
+
+
+def test_equal_constraints_stay_one_request():
+    body = {"prompt": ["a", "b"], "constraint": [{"host": "MoS2"}] * 2}
+    assert split_by_prompt(body) == [{"prompt": ["a", "b"], "constraint": {"host": "MoS2"}}]

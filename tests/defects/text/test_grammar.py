@@ -11,7 +11,7 @@ from defects.errors import ParseError, RuleError
 from defects.hosts import get_host
 from defects.rules import Rules
 from defects.sampling import random_configuration
-from defects.text import Frame, Request, build_answer, parse_answer, random_frame
+from defects.text import Frame, Request, build_answer, longest_answer, parse_answer, random_frame
 from defects.text import grammar as module
 from defects.text.grammar import answer_grammar
 
@@ -61,7 +61,7 @@ def test_every_accepted_answer_is_valid(case, fmt):
         configuration = parse_answer(text, request, fmt)
         assert request.rules.violation(configuration) is None
         assert build_answer(configuration, request, fmt) == text
-        assert len(text) <= grammar.longest
+        assert len(text) <= grammar.longest <= longest_answer(request, fmt)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""Constraints on answers: rules in a request become a grammar on the server.
+
+A client says host, rules and format as typed fields. The grammar that the engine decodes under is
+built here from those, by `defects.text.grammar`; a grammar or regular expression of a client's own
+never reaches the engine (a malformed one stalls every request behind it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from defects.errors import RuleError
+from defects.rules import Rules
+from defects.text import Frame, Request, answer_grammar
+from serve.hosts import HostTable
+from serve.schemas import Constraint
+
+CACHED = 64
+"""Grammars kept; a campaign in the compact format needs one, in the full format one per prompt."""
+
+MAX_SITES = 1200
+"""Largest host, in sites, whose answers are constrained; the grammar grows with it."""
+
+
+class ConstraintTable:
+    """Constraints of requests as grammars.
+
+    Parameters
+    ----------
+    host_files : iterable of Path
+        CIF files of hosts that are not built in.
+    """
+
+    def __init__(self, host_files: Iterable[Path] = ()) -> None:
+        self._hosts = HostTable(host_files)
+        self._grammar = lru_cache(CACHED)(self._build)
+
+    def check(self, constraint: Constraint) -> None:
+        """Refuse a constraint that no answer meets.
+
+        Raises
+        ------
+        HostError
+            Unknown host.
+        RuleError
+            Rules that nothing meets, or a host that is too large.
+        """
+        self.request(constraint)
+
+    def request(self, constraint: Constraint) -> Request:
+        """The request behind a constraint; raises as `check`."""
+        host = self._hosts.get(constraint.host, list(constraint.supercell))
+        if host.n_sites > MAX_SITES:
+            raise RuleError(
+                f"a host of {host.n_sites} sites is too large to constrain answers for (at most "
+                f"{MAX_SITES})"
+            )
+        rules = Rules(
+            defects=tuple(constraint.defects),
+            min_defects=constraint.min_defects,
+            max_defects=constraint.max_defects,
+        )
+        rules.validate_for(host)
+        return Request(host, rules, {}, Frame(constraint.matrix, constraint.shift))
+
+    def grammar(self, constraint: Mapping[str, Any]) -> str:
+        """EBNF of the answers that a (checked, dumped) constraint allows."""
+        return self._grammar(Constraint.model_validate(constraint))
+
+    def _build(self, constraint: Constraint) -> str:
+        return answer_grammar(self.request(constraint), constraint.format).to_ebnf()
+
+
+def constraint_of(request: Request, fmt: str) -> dict[str, Any]:
+    """The JSON form of a request's constraint, as a client sends it."""
+    return {
+        "host": request.host.name,
+        "supercell": list(request.host.supercell),
+        "defects": list(request.rules.defects),
+        "min_defects": request.rules.min_defects,
+        "max_defects": request.rules.max_defects,
+        "format": fmt,
+        "matrix": list(request.frame.matrix),
+        "shift": list(request.frame.shift),
+    }

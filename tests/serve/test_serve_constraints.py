@@ -1,0 +1,42 @@
+"""Constraints: the grammar that the server builds is that of the client's own request."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from defects.errors import HostError, RuleError
+from defects.hosts import get_host
+from defects.rules import Rules
+from defects.text import Request, answer_grammar, random_frame
+from serve.constraints import ConstraintTable, constraint_of
+from serve.schemas import Constraint
+
+HOST = get_host("MoS2", "4x4")
+RULES = Rules(defects=("V_S", "W_Mo"), min_defects=2, max_defects=3)
+
+
+@pytest.mark.parametrize("fmt", ["compact", "full"])
+def test_a_request_survives_the_wire(fmt):
+    request = Request(HOST, RULES, {"homo": 1.0}, random_frame(HOST, np.random.default_rng(0)))
+    wire = json.loads(json.dumps(constraint_of(request, fmt)))
+    grammar = ConstraintTable().grammar(Constraint.model_validate(wire).model_dump(mode="json"))
+    assert grammar == answer_grammar(request, fmt).to_ebnf()
+
+
+def test_an_equal_constraint_is_built_once():
+    table = ConstraintTable()
+    wire = constraint_of(Request(HOST, RULES), "compact")
+    assert table.grammar(wire) is table.grammar(dict(wire))
+
+
+def test_check_refuses_what_cannot_be_met():
+    table = ConstraintTable()
+    wire = constraint_of(Request(HOST, RULES), "compact")
+    table.check(Constraint.model_validate(wire))
+    with pytest.raises(HostError, match="unknown host"):
+        table.check(Constraint.model_validate(wire | {"host": "/etc/passwd"}))
+    with pytest.raises(RuleError, match="no Te"):
+        table.check(Constraint.model_validate(wire | {"defects": ["V_Te"]}))
