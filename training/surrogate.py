@@ -18,15 +18,16 @@ import numpy as np
 
 from defects.configuration import Configuration
 from defects.encodings.sparse import SparseEncoder
-from defects.errors import DatasetError, ModelError
+from defects.errors import DatasetError
 from defects.hosts import Host
 from defects.rules import Rules
 from defects.surrogates.blas import blas_threads
 from defects.surrogates.encoded import Encoded
 from defects.surrogates.fitted import host_to_dict
 from defects.surrogates.folder import finish_folder, unfinished_folder
-from defects.surrogates.property_model import KINDS
-from training.surrogate_property import FitOptions, fit_property
+from defects.surrogates.kinds import AUTO, check_kind
+from training.surrogate_property import fit_property
+from training.surrogate_task import FitOptions
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def fit_surrogate(
     iterations: int = 300,
     budget_s: float | None = None,
     threads: int | None = None,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Fit a surrogate and leave it as a finished folder.
 
@@ -64,11 +66,13 @@ def fit_surrogate(
         Defects that configurations to predict may have, on top of those in the labels.
     seed : int
         Same labels, seed and settings give the same predictions.
-    model : {"auto", "trees", "pairs"}
-        Kind of model (see `defects.surrogates.property_model.KINDS`); ``auto`` takes, property by
-        property, the one with the smallest cross-validated error.
+    model : str
+        Kind of model (see `defects.surrogates.kinds.KINDS`); ``auto`` takes, property by property,
+        the one of `defects.surrogates.kinds.AUTO` with the smallest cross-validated error.
     iterations : int
         Symmetric trees per fold; half as many of the other kind are added.
+    params : mapping of kind to hyperparameters, optional
+        Where they differ from the kind's defaults.
     budget_s : float, optional
         With ``auto``: once this many seconds are spent, no further kind is tried.
     threads : int, optional
@@ -88,8 +92,8 @@ def fit_surrogate(
         When the folder exists, a configuration is on another host, or a setting is unknown.
     """
     started = time.monotonic()
-    if model != "auto" and model not in KINDS:
-        raise ModelError(f"unknown kind of surrogate {model!r}: give auto, {', '.join(KINDS)}")
+    if model != "auto":
+        check_kind(model)
     labels = _labels(configurations, values)
     encoder = _encoder(configurations, host, rules)
     batch = Encoded(configurations, encoder)
@@ -98,7 +102,6 @@ def fit_surrogate(
         _check_labels(name, column, keys)
 
     options = FitOptions(
-        kinds=KINDS if model == "auto" else (model,),
         n_folds=N_FOLDS,
         iterations=iterations,
         seed=seed,
@@ -113,7 +116,13 @@ def fit_surrogate(
             labelled[rows] = True
             part = Encoded([configurations[i] for i in rows], encoder)
             fitted, report = fit_property(
-                name, part, column[rows], [keys[i] for i in rows], options
+                name,
+                part,
+                column[rows],
+                [keys[i] for i in rows],
+                AUTO if model == "auto" else (model,),
+                options,
+                params,
             )
             folder = f"{number:02d}-{name}"
             (work / folder).mkdir()
@@ -134,6 +143,7 @@ def fit_surrogate(
             "seed": seed,
             "model": model,
             "iterations": iterations,
+            "params": {kind: dict(chosen) for kind, chosen in (params or {}).items()},
             "fit_seconds": round(time.monotonic() - started, 2),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": _versions(),
@@ -152,6 +162,7 @@ def train_from_dataset(
     iterations: int = 300,
     budget_s: float | None = None,
     threads: int | None = None,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Fit a surrogate to a dataset in the 2DMD layout; see `fit_surrogate`.
 
@@ -194,6 +205,7 @@ def train_from_dataset(
         iterations=iterations,
         budget_s=budget_s,
         threads=threads,
+        params=params,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +11,8 @@ from defects.encodings.sparse import SparseEncoder
 from defects.surrogates.encoded import Encoded
 from defects.surrogates.pair_kernel import PairKernel, PairKernelSettings, PairOccupancy
 from defects.surrogates.pair_model import PairModel
+from training.surrogate_task import FitOptions, FitTask, KindFit, settings_from
 
-#: Labels used for the search of hyperparameters; its cost grows with their third power.
-SEARCH_LABELS = 400
-SEARCH_STEPS = 50
 #: No search where even the best start's error is this many times that of another model.
 HOPELESS = 4.0
 
@@ -27,6 +26,23 @@ _STARTS = (
                        pair=1.4, composition=1.4, mixed1=0.6, mixed2=0.14, mixed3=0.05,
                        constant=50.0, noise=0.03),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PairSettings:
+    """How the hyperparameters of the covariance are searched."""
+
+    search_labels: int = 400
+    """Labels used for the search; its cost grows with their third power."""
+    search_steps: int = 50
+
+
+def search_space(trial: Any) -> dict[str, Any]:
+    """Hyperparameters of one Optuna trial: the covariance's own are searched by the fit."""
+    return {
+        "search_labels": trial.suggest_int("search_labels", 100, 800, log=True),
+        "search_steps": trial.suggest_int("search_steps", 20, 400, log=True),
+    }
 
 
 def leave_one_out(covariance: np.ndarray, z: np.ndarray, noise: float) -> np.ndarray:
@@ -47,6 +63,7 @@ def search_settings(
     weight: np.ndarray,
     rng: np.random.Generator,
     rival: float = np.inf,
+    how: PairSettings = PairSettings(),
 ) -> PairKernelSettings:
     """Hyperparameters with a small leave-one-out error, by a random walk from the best start.
 
@@ -60,8 +77,9 @@ def search_settings(
     rng : numpy Generator
     rival : float
         Weighted error of another model, on all labels: what is to be beaten.
+    how : PairSettings
     """
-    rows = rng.permutation(len(z))[:SEARCH_LABELS]
+    rows = rng.permutation(len(z))[: how.search_labels]
     occupancy, z, weight = batch.occupancy[rows], z[rows], weight[rows]
 
     def error(settings: PairKernelSettings) -> float:
@@ -75,7 +93,7 @@ def search_settings(
 
     scores = [error(s) for s in _STARTS]
     best, low = _STARTS[int(np.argmin(scores))], min(scores)
-    for _ in range(SEARCH_STEPS if low < HOPELESS * rival else 0):
+    for _ in range(how.search_steps if low < HOPELESS * rival else 0):
         candidate = _neighbour(best, rng)
         score = error(candidate)
         if score < low:
@@ -101,42 +119,25 @@ def _covariance(
     return PairKernel(encoder.host, encoder.defects, settings).matrix(occupancy, occupancy)
 
 
-@dataclass
-class PairFit:
-    """The Gaussian process of all labels, and what those of the folds predict.
-
-    Attributes
-    ----------
-    model : PairModel
-    held_out : ndarray, shape (n,)
-        Prediction for each label by the process of its fold, which did not see it.
-    """
-
-    model: PairModel
-    held_out: np.ndarray
-
-
-def fit_pairs(
-    batch: Encoded, z: list[np.ndarray], folds: np.ndarray, settings: PairKernelSettings
-) -> PairFit:
-    """Fit a Gaussian process on all labels, and for its error one per fold without it.
-
-    Parameters
-    ----------
-    batch : Encoded, n configurations
-    z : list of ndarray, shape (n,)
-        Standardised targets per fold, and last for all labels (they differ by the baseline).
-    folds : ndarray of int, shape (n,)
-    settings : PairKernelSettings
-    """
+def fit_pairs(task: FitTask, options: FitOptions) -> KindFit:
+    """Search hyperparameters, then fit one process to all labels and one per fold without it."""
+    batch, folds = task.batch, task.folds
+    settings = search_settings(
+        batch,
+        task.z[-1],
+        1 / task.divisor,
+        np.random.default_rng(options.seed),
+        task.rival / task.scale,
+        settings_from(PairSettings(), options.params),
+    )
     covariance = _covariance(batch.encoder, settings, batch.occupancy)
     held_out = np.empty(len(folds))
-    for k in range(len(z) - 1):
+    for k in range(task.n_folds):
         train, test = np.flatnonzero(folds != k), np.flatnonzero(folds == k)
-        weights = _weights(covariance[np.ix_(train, train)], z[k][train], settings.noise)
+        weights = _weights(covariance[np.ix_(train, train)], task.z[k][train], settings.noise)
         held_out[test] = covariance[np.ix_(test, train)] @ weights
-    weights = _weights(covariance, z[-1], settings.noise)
-    return PairFit(PairModel(batch.encoder, settings, batch.arrays, weights), held_out)
+    weights = _weights(covariance, task.z[-1], settings.noise)
+    return KindFit(PairModel(batch.encoder, settings, batch.arrays, weights), held_out)
 
 
 def _weights(covariance: np.ndarray, z: np.ndarray, noise: float) -> np.ndarray:

@@ -19,7 +19,8 @@ from typing import Any
 from defects.errors import ModelError
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+#: 2: the files of a model's kind lie in a folder of their own.
+FORMAT = 2
 
 
 def file_hash(path: Path) -> str:
@@ -110,7 +111,10 @@ def read_manifest(folder: str | Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path} is not readable as a manifest: {error!r}") from error
     if kind != "surrogate" or manifest.get("format") != FORMAT:
-        raise ModelError(f"{root} holds a {kind} of format {manifest.get('format')}, no surrogate")
+        raise ModelError(
+            f"{root} holds a {kind} of format {manifest.get('format')}, not a surrogate of format "
+            f"{FORMAT}; train it again"
+        )
     if manifest_version(manifest) != version:
         raise ModelError(f"{path} was altered since the surrogate was trained; train it again")
     for name, wanted in files.items():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from defects.encodings.arrays import DefectArrays
 from defects.encodings.sparse import SparseEncoder
+from defects.errors import ModelError
+from defects.surrogates.encoded import Encoded
 from defects.surrogates.pair_kernel import (
     PairKernel,
     PairKernelSettings,
@@ -19,6 +23,7 @@ from defects.surrogates.pair_kernel import (
 
 #: Rows of the covariance computed at a time; bounds the memory.
 CHUNK = 1024
+_FILE = "pairs.json"
 
 
 @dataclass
@@ -36,6 +41,9 @@ class PairModel:
         Weights of the covariances with the training configurations.
     """
 
+    space: ClassVar[Literal["z", "total"]] = "z"
+    ensemble: ClassVar[bool] = False
+
     encoder: SparseEncoder
     settings: PairKernelSettings
     arrays: DefectArrays
@@ -49,13 +57,35 @@ class PairModel:
     def _training(self) -> PairOccupancy:
         return pair_occupancy(self.arrays, self.encoder.host, self.encoder.defects)
 
-    def predict(self, occupancy: PairOccupancy) -> np.ndarray:
+    def predict(self, batch: Encoded, threads: int = 1) -> np.ndarray:
         """Mean for every configuration, shape (n,)."""
+        return self.mean(batch.occupancy)
+
+    def mean(self, occupancy: PairOccupancy) -> np.ndarray:
+        """Mean for every row of occupancies, shape (n,)."""
         out = np.empty(len(occupancy))
         for start in range(0, len(occupancy), CHUNK):
             rows = slice(start, start + CHUNK)
             out[rows] = self._kernel.matrix(occupancy[rows], self._training) @ self.weights
         return out
+
+    def save(self, folder: Path) -> None:
+        """One JSON file."""
+        (folder / _FILE).write_text(json.dumps(self.to_dict()))
+
+    @classmethod
+    def load(cls, folder: Path, encoder: SparseEncoder) -> PairModel:
+        """Inverse of `save`.
+
+        Raises
+        ------
+        ModelError
+            When the file is no such model.
+        """
+        try:
+            return cls.from_dict(json.loads((folder / _FILE).read_text()), encoder)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder} holds no readable pair model: {error!r}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

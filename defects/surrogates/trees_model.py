@@ -1,0 +1,65 @@
+"""CatBoost on sparse features: the mean over the models of all folds."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+
+from defects.encodings.sparse import SparseEncoder
+from defects.errors import ModelError
+from defects.surrogates.catboost_files import load_catboost, save_catboost
+from defects.surrogates.encoded import Encoded
+
+if TYPE_CHECKING:
+    from catboost import CatBoostRegressor
+
+_LIST = "trees.json"
+
+
+@dataclass
+class TreesModel:
+    """Trees of every fold, averaged.
+
+    Attributes
+    ----------
+    trees : list of CatBoostRegressor
+        As many for every fold, each trained without the labels of its fold.
+    """
+
+    space: ClassVar[Literal["z", "total"]] = "z"
+    ensemble: ClassVar[bool] = True
+
+    trees: list[CatBoostRegressor]
+
+    def predict(self, batch: Encoded, threads: int = 1) -> np.ndarray:
+        """Mean of all trees, shape (n,)."""
+        features = batch.features
+        return np.mean([t.predict(features, thread_count=threads) for t in self.trees], axis=0)
+
+    def save(self, folder: Path) -> None:
+        """One cbm file per member, and their list."""
+        files = [f"trees{i}.cbm" for i in range(len(self.trees))]
+        for file, tree in zip(files, self.trees, strict=True):
+            save_catboost(tree, folder / file)
+        (folder / _LIST).write_text(json.dumps(files))
+
+    @classmethod
+    def load(cls, folder: Path, encoder: SparseEncoder) -> TreesModel:
+        """Inverse of `save`.
+
+        Raises
+        ------
+        ModelError
+            When the files are no trees.
+        """
+        try:
+            names = [str(name) for name in json.loads((folder / _LIST).read_text())]
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(f"{folder} holds no readable trees: {error!r}") from error
+        if not names:
+            raise ModelError(f"{folder} holds no trees")
+        return cls([load_catboost(folder / name) for name in names])

@@ -1,0 +1,89 @@
+"""Which function fits which kind of surrogate, and what it needs to be installed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from defects.errors import ModelError
+from defects.surrogates.kinds import check_kind
+from training.surrogate_task import FitOptions, FitTask, KindFit
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """Where a kind is fitted.
+
+    Attributes
+    ----------
+    module, function : str
+        The function takes a `FitTask` and `FitOptions` and returns a `KindFit`. The module also
+        has ``search_space(trial)``, which draws hyperparameters from an Optuna trial.
+    extra : str
+        Extra of this project that brings what the kind needs.
+    needs : tuple of str
+        Modules that must be importable.
+    """
+
+    module: str
+    function: str
+    extra: str = "surrogate"
+    needs: tuple[str, ...] = ("catboost",)
+
+
+FITTERS: dict[str, Fitter] = {
+    "trees": Fitter("training.surrogate_trees", "fit_trees"),
+    "pairs": Fitter("training.surrogate_pairs", "fit_pairs"),
+}
+
+
+def missing(kind: str) -> str | None:
+    """Why a kind cannot be fitted here, or None where it can.
+
+    Raises
+    ------
+    ModelError
+        When there is no such kind.
+    """
+    check_kind(kind)
+    fitter = FITTERS[kind]
+    absent = [name for name in fitter.needs if find_spec(name) is None]
+    if not absent:
+        return None
+    return f"needs {', '.join(absent)}: pip install 'design-loop[{fitter.extra}]'"
+
+
+def fit_kind(kind: str, task: FitTask, options: FitOptions) -> KindFit:
+    """Fit one kind to one property (imports its module).
+
+    Raises
+    ------
+    ModelError
+        When there is no such kind, or a library that it needs is not installed.
+    """
+    reason = missing(kind)
+    if reason is not None:
+        raise ModelError(f"a surrogate of kind {kind} {reason}")
+    return _function(kind, FITTERS[kind].function)(task, options)
+
+
+def search_space(kind: str) -> Callable[[Any], Mapping[str, Any]]:
+    """The function that draws a kind's hyperparameters from an Optuna trial.
+
+    Raises
+    ------
+    ModelError
+        When there is no such kind, or it has nothing to search.
+    """
+    check_kind(kind)
+    try:
+        return _function(kind, "search_space")
+    except AttributeError:
+        raise ModelError(f"the kind {kind} has no hyperparameters to search") from None
+
+
+def _function(kind: str, name: str) -> Callable[..., Any]:
+    return getattr(importlib.import_module(FITTERS[kind].module), name)

@@ -1,0 +1,130 @@
+"""What a kind of surrogate is given to fit one property, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+import numpy as np
+
+from defects.errors import ModelError
+from defects.surrogates.encoded import Encoded
+from defects.surrogates.kinds import KindModel
+
+_Settings = TypeVar("_Settings")
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How to fit; see `training.surrogate.fit_surrogate`.
+
+    Attributes
+    ----------
+    n_folds, iterations, seed, threads : int
+    deadline : float, optional
+        Time of `time.monotonic` after which no further kind is tried; a kind that takes long may
+        end early by it.
+    params : mapping
+        Hyperparameters of the kind that is fitted, where they differ from its defaults
+        (`settings_from`).
+    """
+
+    n_folds: int
+    iterations: int
+    seed: int
+    threads: int
+    deadline: float | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+def settings_from(defaults: _Settings, params: Mapping[str, Any]) -> _Settings:
+    """A kind's frozen dataclass of hyperparameters with some of them changed.
+
+    Raises
+    ------
+    ModelError
+        When the kind has no such hyperparameter.
+    """
+    names = [f.name for f in fields(defaults)]  # type: ignore[arg-type]
+    unknown = sorted(set(params) - set(names))
+    if unknown:
+        raise ModelError(
+            f"{type(defaults).__name__} has no {', '.join(unknown)}; it has {', '.join(names)}"
+        )
+    return type(defaults)(**{**{n: getattr(defaults, n) for n in names}, **params})
+
+
+@dataclass
+class KindFit:
+    """What a kind hands back.
+
+    Attributes
+    ----------
+    model : KindModel
+        Fitted to all labels, or the ensemble over the folds.
+    held_out : ndarray, shape (n,)
+        Prediction for every label, in the model's space, by models that did not see its fold.
+    """
+
+    model: KindModel
+    held_out: np.ndarray
+
+
+class FitTask:
+    """Labels of one property, with folds and standardised targets.
+
+    Parameters
+    ----------
+    name : str
+    batch : Encoded, n labelled configurations
+    values : ndarray, shape (n,)
+        Labels, in the property's unit.
+    folds : ndarray of int, shape (n,)
+        Equivalent configurations share a fold.
+
+    Attributes
+    ----------
+    n_folds : int
+    divisor : ndarray, shape (n,)
+        By what the modelled quantity is divided to give the property.
+    total : ndarray, shape (n,)
+        That quantity: values times divisor.
+    columns : ndarray, shape (n, c)
+        Of the linear baseline.
+    coefficients : ndarray, shape (n_folds + 1, c)
+        Of the baseline per fold, without its labels; last: of all labels.
+    scale : float
+        Spread of the total about the baseline.
+    z : list of n_folds + 1 ndarray, shape (n,)
+        (total - baseline) / scale with the baseline of fold k, last with that of all labels.
+    rival : float
+        Smallest mean absolute error of another kind on these folds so far, in the property's
+        unit; infinite where none was fitted.
+    """
+
+    def __init__(self, name: str, batch: Encoded, values: np.ndarray, folds: np.ndarray) -> None:
+        self.name, self.batch, self.values, self.folds = name, batch, values, folds
+        self.n_folds = int(folds.max()) + 1
+        self.divisor = batch.divisor(name)
+        self.columns = batch.baseline(name)
+        self.total = values * self.divisor
+        rows = [folds != k for k in range(self.n_folds)] + [np.ones(len(values), dtype=bool)]
+        self.coefficients = np.array([_least_squares(self.columns[r], self.total[r]) for r in rows])
+        left = self.total - self.columns @ self.coefficients[-1]
+        self.scale = float(left.std()) or 1.0
+        self.z = [(self.total - self.columns @ c) / self.scale for c in self.coefficients]
+        self.rival = float("inf")
+
+    def held_out_mean(self, fit: KindFit) -> np.ndarray:
+        """Held-out predictions of a fit in the property's unit, shape (n,)."""
+        total = fit.held_out
+        if fit.model.space == "z":
+            baseline = np.einsum("nc,nc->n", self.columns, self.coefficients[self.folds])
+            total = baseline + self.scale * total
+        return total / self.divisor
+
+
+def _least_squares(columns: np.ndarray, total: np.ndarray) -> np.ndarray:
+    """Coefficients of the baseline; of the smallest norm where counts depend on each other."""
+    return np.linalg.lstsq(columns, total, rcond=1e-8)[0]
