@@ -1,8 +1,8 @@
 """Adapter folders: published whole or not at all, checked when read.
 
 A folder is finished when it has a ``manifest.json``; that is written last, holds the sha256 of
-every other file, and the folder gets its final name, which ends in the hash of its content, in one
-rename.
+every other file and of itself (the seal), and the folder gets its final name, which ends in the
+hash of its content, in one rename. The seal tells damage and careless edits; it is no signature.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from defects.errors import ModelError
 from training.base_model import file_hash
 
 MANIFEST = "manifest.json"
-MANIFEST_VERSION = 1
+#: 2: the manifest is sealed, so that lineage and facts cannot be changed unnoticed.
+MANIFEST_VERSION = 2
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 _PACKAGES = ("torch", "transformers", "peft", "ray", "design-loop")
 
@@ -85,6 +86,8 @@ def publish_adapter(
         "versions": _versions(),
         "files": files,
     }
+    manifest = json.loads(json.dumps(manifest))  # as it will be read
+    manifest["seal"] = manifest_seal(manifest)
     for file in files:
         _flush(work / file)
     with (work / MANIFEST).open("w", encoding="utf-8") as f:
@@ -127,7 +130,8 @@ def read_adapter(folder: str | Path) -> AdapterResult:
     if kind != "adapter" or manifest.get("manifest_version") != MANIFEST_VERSION:
         number = manifest.get("manifest_version")
         raise ModelError(f"{path} is of a {kind!r}, version {number}, which is no adapter here")
-    if content_hash(files) != digest or not {WEIGHTS, CONFIG} <= set(files):
+    sealed = manifest.get("seal") == manifest_seal(manifest)
+    if not sealed or content_hash(files) != digest or not {WEIGHTS, CONFIG} <= set(files):
         raise ModelError(f"{path} was altered since the adapter was trained; train it again")
     for file, wanted in files.items():
         if Path(file).name != file or not (root / file).is_file():
@@ -152,6 +156,12 @@ def find_adapter(root: str | Path, prefix: str, fingerprint: str) -> AdapterResu
 def content_hash(files: dict[str, str]) -> str:
     """Hash of an adapter: of the hashes of its files."""
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def manifest_seal(manifest: dict[str, Any]) -> str:
+    """Hash of all that a manifest says."""
+    body = {key: value for key, value in manifest.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:

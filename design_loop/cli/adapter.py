@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from design_loop.cli.output import bar, quiet_libraries, stoppable
+from design_loop.cli.output import (
+    WORKDIR,
+    Format,
+    FormatOption,
+    bar,
+    print_json,
+    print_tables,
+    quiet_libraries,
+    stoppable,
+)
 
 app = typer.Typer(help="LoRA adapters of a base model.", no_args_is_help=True)
 
@@ -20,9 +29,10 @@ class TextFormat(StrEnum):
     full = "full"
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `train` a word of its own although it is the only one."""
+AdapterArgument = Annotated[
+    str, typer.Argument(metavar="NAME_OR_DIR", help="Adapter's folder, or its name below the root.")
+]
+RootOption = Annotated[Path, typer.Option(metavar="DIR", help="Where names are looked up.")]
 
 
 @app.command()
@@ -99,3 +109,60 @@ def train(
         f"{k} {v:.4g}" for k, v in result.metrics.items() if isinstance(v, (int, float))
     )
     typer.echo(f"{result.path}: {told}")
+
+
+@app.command("list")
+def list_(
+    root: Annotated[
+        Path, typer.Argument(metavar="[ROOT]", help="Folder to look through, at any depth.")
+    ] = WORKDIR,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """List finished adapters, and mark those that are refused; exit code 1 if there are any."""
+    from training.registry import list_adapters
+
+    entries = list_adapters(root)
+    if fmt is Format.json:
+        print_json([entry.summary() for entry in entries])
+    elif entries:
+        from design_loop.adapter_tables import adapters_table
+
+        print_tables(adapters_table([entry.summary() for entry in entries]))
+        for entry in entries:
+            if not entry.sound:
+                typer.echo(f"refused: {entry.problem}")
+    else:
+        typer.echo(f"no adapters below {root}")
+    if not all(entry.sound for entry in entries):
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(
+    adapter: AdapterArgument, root: RootOption = WORKDIR, fmt: FormatOption = Format.table
+) -> None:
+    """Show where an adapter comes from, how it was trained, and its figures."""
+    from training.registry import lineage, locate_adapter, verify_adapter
+
+    found = verify_adapter(locate_adapter(adapter, root))
+    chain = lineage(found, found.path.resolve().parent)
+    if fmt is Format.json:
+        print_json({"path": str(found.path), "manifest": found.manifest, "lineage": chain})
+        return
+    from design_loop.adapter_tables import adapter_table
+
+    print_tables(adapter_table(found.manifest, chain))
+
+
+@app.command()
+def verify(
+    adapter: AdapterArgument, root: RootOption = WORKDIR, fmt: FormatOption = Format.table
+) -> None:
+    """Check every file against the manifest; exit code 1 for an unfinished or altered adapter."""
+    from training.registry import locate_adapter, verify_adapter
+
+    found = verify_adapter(locate_adapter(adapter, root))
+    if fmt is Format.json:
+        print_json({"name": found.name, "path": str(found.path), "sound": True})
+    else:
+        typer.echo(f"{found.name}: finished, all {len(found.manifest['files'])} files as trained")

@@ -81,13 +81,16 @@ def test_missing_files_are_refused(tmp_path) -> None:
         {"hash": "0" * 64},
         {"kind": "surrogate"},
         {"manifest_version": 99},
+        {"metrics": {"steps": 4}},
+        {"round": 7},
+        {"seal": None},
     ],
 )
 def test_altered_manifests_are_refused(tmp_path, change) -> None:
     result = publish(tmp_path)
     path = result.path / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=r"altered|no adapter here"):
         read_adapter(result.path)
 
 
