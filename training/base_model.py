@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from defects.errors import ModelError
+from defects.folders import file_hash
 
 if TYPE_CHECKING:
     import torch
@@ -296,12 +297,6 @@ def base_hash(name_or_path: str | Path) -> str:
     for file in sorted({f for pattern in wanted for f in folder.glob(pattern)}):
         digest.update(f"{file.name}:{file_hash(file)}\n".encode())
     return digest.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file, read in blocks."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def _hub_commit(name: str) -> str:

@@ -1,7 +1,6 @@
 """The ledger: campaigns, rounds, steps, candidates, labels and oracle calls in an SQL database."""
 
 from design_loop.ledger.errors import LeaseHeldError, LeaseLostError, LedgerError
-from design_loop.ledger.names import installed_versions
 from design_loop.ledger.records import (
     Adapter,
     Campaign,
@@ -59,5 +58,4 @@ __all__ = [
     "StepState",
     "Surrogate",
     "Verified",
-    "installed_versions",
 ]

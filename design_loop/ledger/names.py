@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+
+from defects.versions import installed_versions
 
 # Crockford's base 32 in lower case: no i, l, o, u, and its order is that of the characters.
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -44,12 +45,6 @@ def campaign_id(name: str, moment: datetime, bump: int = 0) -> str:
     return f"{slug}-{moment:%Y%m%d}-{code}"
 
 
-def installed_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide a campaign's results; imports none."""
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+def campaign_versions() -> dict[str, str]:
+    """Return the versions of the packages that decide a campaign's results."""
+    return installed_versions(_PACKAGES)

@@ -16,7 +16,7 @@ from design_loop.ledger import tables as t
 from design_loop.ledger.database import BUSY_TIMEOUT_S, Database, insert_missing
 from design_loop.ledger.errors import LedgerError
 from design_loop.ledger.lease import Lease, check_lease, held_lease
-from design_loop.ledger.names import campaign_id, installed_versions
+from design_loop.ledger.names import campaign_id, campaign_versions
 from design_loop.ledger.reader import LedgerReader
 from design_loop.ledger.states import (
     PREPARE_STEPS,
@@ -85,7 +85,7 @@ class Ledger(LedgerReader):
             "config_hash": config.content_hash,
             "seed": config.seed,
             "workdir": str(Path(workdir).absolute()),
-            "versions": dict(installed_versions() if versions is None else versions),
+            "versions": dict(campaign_versions() if versions is None else versions),
             "created": moment,
             "updated": moment,
             "state": CampaignState.CREATED,
