@@ -146,5 +146,5 @@ class Configuration:
             if len(changes) != len(data["defects"]):
                 raise ValueError("a site is named twice")
             return cls.from_changes(found, changes)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DatasetError(f"not a configuration: {error}") from error

@@ -94,6 +94,22 @@ def surrogate_error(targets: Sequence[Target], values: Mapping[str, float]) -> f
     return sum(t.weight * t.error(values[t.property]) for t in targets) / total
 
 
+def probability_of_meeting(
+    targets: Sequence[Target], mean: Mapping[str, float], std: Mapping[str, float]
+) -> float:
+    """Probability that all targets are met, properties independent and normal around `mean`."""
+    probability = 1.0
+    for target in targets:
+        low, high = target.bounds()
+        m, s = mean[target.property], max(std.get(target.property, 0.0), 1e-6)
+        probability *= _normal_cdf((high - m) / s) - _normal_cdf((low - m) / s)
+    return probability
+
+
+def _normal_cdf(z: float) -> float:
+    return 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
+
+
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 

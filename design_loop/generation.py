@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from defects.asking import draw_asked
 from defects.errors import DatasetError, ModelError, ParseError, RuleError
 from defects.hosts import Host
 from defects.rules import Rules
 from defects.targets import Target
 from defects.text import Frame, Request, build_prompt, longest_answer, parse_answer, random_frame
-from design_loop.asking import draw_asked
 
 _PER_PROMPT = 8
 

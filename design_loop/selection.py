@@ -10,7 +10,7 @@ import numpy as np
 
 from defects.configuration import Configuration
 from defects.encodings.sparse import SparseEncoder
-from defects.targets import Target
+from defects.targets import Target, probability_of_meeting
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,6 @@ class Choice:
     key: str
     rank: int
     reason: str
-
-
-def probability_of_meeting(
-    targets: Sequence[Target], mean: Mapping[str, float], std: Mapping[str, float]
-) -> float:
-    """Probability that all targets are met, properties independent and normal around `mean`."""
-    probability = 1.0
-    for target in targets:
-        low, high = target.bounds()
-        m, s = mean[target.property], max(std.get(target.property, 0.0), 1e-6)
-        probability *= _normal_cdf((high - m) / s) - _normal_cdf((low - m) / s)
-    return probability
-
-
-def _normal_cdf(z: float) -> float:
-    return 0.5 * (1.0 + math.erf(z / math.sqrt(2.0)))
 
 
 def select(

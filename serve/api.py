@@ -7,36 +7,25 @@ with a fake backend. `serve.ingress` runs it in Ray Serve.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response, StreamingResponse
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from defects.errors import HostError, RuleError
 from serve.adapters import AdapterNameError, AdapterNotFoundError, AdapterStore, split_model_id
+from serve.auth import Auth
 from serve.config import LOOPBACK, ServeConfig
-from serve.constraints import ConstraintTable
+from serve.errors import ApiError, add_error_handlers
+from serve.keys import KeyFile
 from serve.limits import BodyLimit
-from serve.replies import Reply, error_body
-from serve.schemas import (
-    ChatBody,
-    CompletionBody,
-    Health,
-    ModelCard,
-    ModelList,
-    PredictBody,
-    PredictReply,
-    Sampling,
-)
-
-logger = logging.getLogger(__name__)
-
-RETRY_AFTER_S = 2
+from serve.metrics import Metrics, MetricsMiddleware
+from serve.rate import RateLimit
+from serve.replies import Reply
+from serve.routes_completions import add_completions
+from serve.routes_design import add_design
+from serve.routes_operations import add_operations
+from serve.schemas import Health, ModelCard, ModelList
 
 
 class Backend(Protocol):
@@ -50,15 +39,11 @@ class Backend(Protocol):
 
     async def predict(self, configurations: list[dict[str, Any]]) -> Reply: ...
 
+    async def surrogate(self) -> dict[str, Any]:
+        """``{"version", "properties", "error"}`` of the surrogate; version None without one."""
+        ...
+
     async def health(self) -> Health: ...
-
-
-class ApiError(Exception):
-    """An error that goes to the client as it is."""
-
-    def __init__(self, status: int, kind: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.kind = status, kind
 
 
 def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
@@ -67,23 +52,31 @@ def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
     Parameters
     ----------
     config : ServeConfig
-        Names, roots and limits.
+        Names, roots, keys and limits.
     backend : Backend
         Who answers.
     """
     app = FastAPI(title="design-loop", version="1", docs_url=None, redoc_url=None)
-    # Loopback only, so a browser page that resolves its own name to 127.0.0.1 is turned away.
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]"])
+    metrics = Metrics()
+    # The last added is the outermost. There is no CORS layer: pages of other origins get nothing.
     app.add_middleware(BodyLimit, max_bytes=config.limits.max_body_bytes)
-    _add_error_handlers(app)
+    if config.keys is not None:
+        rate = RateLimit(config.limits.requests_per_minute)
+        app.add_middleware(Auth, keys=KeyFile(config.keys), rate=rate)
+    if config.host in LOOPBACK:
+        # A browser page that resolves its own name to 127.0.0.1 is turned away.
+        app.add_middleware(
+            TrustedHostMiddleware, allowed_hosts=[*LOOPBACK, "[::1]", *config.allowed_hosts]
+        )
+    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    add_error_handlers(app)
     store = AdapterStore(config.adapter_roots)
-    constraints = ConstraintTable(config.host_files)
 
-    async def adapter_of(body: Sampling) -> str | None:
+    async def adapter_of(model: str) -> str | None:
         if config.base_model is None:
             raise ApiError(503, "llm_unavailable", "no language model is served here")
         try:
-            name = split_model_id(body.model, config.base_id)
+            name = split_model_id(model, config.base_id)
             if name is not None:
                 await asyncio.to_thread(store.get, name)
         except AdapterNameError as error:
@@ -92,57 +85,14 @@ def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
             raise ApiError(404, "model_not_found", str(error)) from error
         return name
 
-    async def answer(kind: str, body: Sampling) -> Response:
-        adapter = await adapter_of(body)
-        content = body.model_dump(mode="json", exclude_none=True)
-        if not body.stream:
-            return _json(await backend.generate(kind, content, adapter))
-        events = backend.stream(kind, content, adapter)
-        first = await anext(events, None)
-        if not isinstance(first, str):
-            return _json(first or {"status": 500, "body": error_body("", "internal_error", 500)})
-        return StreamingResponse(_chain(first, events), media_type="text/event-stream")
-
-    @app.get("/healthz")
-    async def healthz() -> JSONResponse:
-        health = await backend.health()
-        status = 200 if health.status == "ok" else 503
-        return JSONResponse(health.model_dump(), status_code=status)
+    add_operations(app, backend, metrics)
+    add_completions(app, config, backend, adapter_of)
+    add_design(app, config, backend, adapter_of, metrics)
 
     @app.get("/v1/models")
     async def models() -> ModelList:
+        """The base model and every finished adapter with its manifest."""
         return ModelList(data=await asyncio.to_thread(_cards, config, store))
-
-    @app.post("/v1/completions")
-    async def completions(body: CompletionBody) -> Response:
-        limits, count = config.limits, len(body.prompts)
-        if count > limits.max_prompts or count * body.n > limits.max_samples:
-            raise ApiError(
-                422,
-                "too_many_samples",
-                f"{count} prompts with n={body.n}: at most {limits.max_prompts} prompts and "
-                f"{limits.max_samples} samples per request",
-            )
-        for constraint in body.constraints:
-            try:
-                await asyncio.to_thread(constraints.check, constraint)
-            except (HostError, RuleError) as error:
-                raise ApiError(422, "invalid_constraint", str(error)) from error
-        return await answer("completions", body)
-
-    @app.post("/v1/chat/completions")
-    async def chat(body: ChatBody) -> Response:
-        return await answer("chat", body)
-
-    @app.post("/v1/predict", response_model=PredictReply)
-    async def predict(body: PredictBody) -> Response:
-        if len(body.configurations) > config.limits.max_configurations:
-            raise ApiError(
-                422,
-                "too_many_configurations",
-                f"at most {config.limits.max_configurations} configurations per request",
-            )
-        return _json(await backend.predict(body.configurations))
 
     return app
 
@@ -161,45 +111,3 @@ def _cards(config: ServeConfig, store: AdapterStore) -> list[ModelCard]:
         for adapter in store
     ]
     return [base, *adapters]
-
-
-async def _chain(first: str, rest: AsyncIterator[Reply | str]) -> AsyncIterator[str]:
-    yield first
-    async for item in rest:
-        if isinstance(item, str):
-            yield item
-
-
-def _json(reply: Reply) -> JSONResponse:
-    status = reply["status"]
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
-    return JSONResponse(reply["body"], status_code=status, headers=headers)
-
-
-def _add_error_handlers(app: FastAPI) -> None:
-    @app.exception_handler(ApiError)
-    async def api_error(request: Request, error: ApiError) -> JSONResponse:
-        return _json(
-            {"status": error.status, "body": error_body(str(error), error.kind, error.status)}
-        )
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        # Not the input itself: it may be megabytes, and need not be encodable.
-        problems = [
-            f"{'.'.join(str(part) for part in e['loc'])[:200]}: {e['msg'][:300]}"
-            for e in error.errors()[:5]
-        ]
-        body = error_body("; ".join(problems), "invalid_request", 422)
-        return JSONResponse(body, status_code=422)
-
-    @app.exception_handler(HTTPException)
-    async def http_error(request: Request, error: HTTPException) -> JSONResponse:
-        body = error_body(str(error.detail), "http_error", error.status_code)
-        return JSONResponse(body, status_code=error.status_code, headers=error.headers)
-
-    @app.exception_handler(Exception)
-    async def bug(request: Request, error: Exception) -> JSONResponse:
-        logger.exception("unexpected error at %s", request.url.path, exc_info=error)
-        body = error_body("internal error; see the server's log", "internal_error", 500)
-        return JSONResponse(body, status_code=500)

@@ -196,12 +196,19 @@ def run_forever(config: ServeConfig, progress: Progress | None = None) -> None:
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
-            print(f"serving on {handle.base_url} (Ctrl-C stops)", flush=True)
+            print(f"serving on {handle.base_url}, {_who(config)} (Ctrl-C stops)", flush=True)
             while not stop.wait(1.0):
                 pass
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _who(config: ServeConfig) -> str:
+    """Who is let in, for the person who started the server."""
+    if config.keys is None:
+        return "to everybody on this machine and nobody else: no API keys are asked for"
+    return f"to the holders of the keys in {config.keys}"
 
 
 def _start_serve(config: ServeConfig, port: int) -> None:

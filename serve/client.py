@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 RETRIED_STATUS = (429, 502, 503)
 MAX_WAIT_S = 30.0
+API_KEY = "DESIGN_LOOP_API_KEY"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class ServeClient:
         1, 2, ... at most 30 s, or what Retry-After says. Nine tries outlast an engine's restart.
     concurrency : int
         Completion requests in flight.
+    api_key : str, optional
+        By default that in the environment's DESIGN_LOOP_API_KEY, if any.
     transport : httpx.BaseTransport, optional
         For tests.
     """
@@ -86,16 +90,19 @@ class ServeClient:
         timeout_s: float = 900.0,
         tries: int = 9,
         concurrency: int = 8,
+        api_key: str | None = None,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if tries < 1 or concurrency < 1:
             raise ValueError("tries and concurrency must be at least 1")
         self._tries, self._concurrency, self._sleep = tries, concurrency, sleep
-        # The address is loopback: a proxy from the environment must not get in between.
+        key = api_key or os.environ.get(API_KEY)
+        # A proxy from the environment must not get between us and the address, mostly loopback.
         self._http = httpx.Client(
             base_url=base_url,
             timeout=httpx.Timeout(timeout_s, connect=10.0),
+            headers={"Authorization": f"Bearer {key}"} if key else {},
             transport=transport,
             trust_env=False,
         )

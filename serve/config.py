@@ -89,6 +89,10 @@ class Limits(BaseModel):
     """Prompts in one completion request."""
     max_samples: int = Field(default=4096, ge=1)
     """Prompts times `n` in one completion request."""
+    max_request_tokens: int = Field(default=16_000_000, ge=1)
+    """Prompts times `n` times `max_tokens` in one completion request."""
+    requests_per_minute: int = Field(default=600, ge=1, le=1_000_000)
+    """Requests of one API key; more are answered 429 with Retry-After. A key may have its own."""
     max_configurations: int = Field(default=4096, ge=1)
     """Configurations in one prediction request."""
     request_timeout_s: float = Field(default=900.0, gt=0)
@@ -112,7 +116,11 @@ class ServeConfig(BaseModel):
     """CIF files of hosts that are neither built in nor the surrogate's; requests name hosts, never
     files."""
     host: str = "127.0.0.1"
-    """Address to bind; loopback only, since requests are not authenticated."""
+    """Address to bind; without `keys` loopback only, since requests are not authenticated then."""
+    keys: Path | None = None
+    """File of API keys (`design-loop keys create`); None lets everybody on this machine in."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names under which a proxy in front of a loopback address is reached (the Host header)."""
     port: int = Field(default=0, ge=0, le=65535)
     """Port to bind; 0 takes a free one."""
     device: Literal["auto", "cpu", "gpu"] = "auto"
@@ -138,20 +146,16 @@ class ServeConfig(BaseModel):
             raise ValueError("base_id may hold letters, digits, '.', '_' and '-' only")
         return value
 
-    @field_validator("host")
-    @classmethod
-    def _loopback_only(cls, value: str) -> str:
-        if value not in LOOPBACK:
-            raise ValueError(
-                f"host must be a loopback address {LOOPBACK}: the API does not authenticate yet; "
-                "put an authenticating reverse proxy or an SSH tunnel in front of it"
-            )
-        return value
-
     @model_validator(mode="after")
     def _something_is_served(self) -> ServeConfig:
         if self.base_model is None and self.surrogate is None:
             raise ValueError("nothing to serve: set base_model, surrogate or both")
+        if self.host not in LOOPBACK and self.keys is None:
+            raise ValueError(
+                f"host must be a loopback address {LOOPBACK} while no keys are asked for: make "
+                "some with `design-loop keys create` and name their file as `keys`, or put an SSH "
+                "tunnel in front of it"
+            )
         if self.device == "cpu" and self.engine.tensor_parallel_size != 1:
             raise ValueError("engine.tensor_parallel_size must be 1 with device: cpu")
         return self
@@ -215,6 +219,7 @@ def _resolved_against(config: ServeConfig, folder: Path) -> ServeConfig:
             "adapter_roots": tuple(absolute(root) for root in config.adapter_roots),
             "host_files": tuple(absolute(file) for file in config.host_files),
             "surrogate": absolute(config.surrogate) if config.surrogate else None,
+            "keys": absolute(config.keys) if config.keys else None,
             "log_dir": absolute(config.log_dir) if config.log_dir else None,
         }
     )

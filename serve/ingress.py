@@ -34,6 +34,7 @@ class HandleBackend:
 
     def __init__(self, config: ServeConfig) -> None:
         self._llm: Any = None
+        self._keyed = config.keys is not None
         if config.base_model is not None:
             self._llm = ray_serve.get_deployment_handle(DEPLOYMENT, LLM_APP)
         # Each handle holds a connection to the controller; there are as many as adapters.
@@ -71,6 +72,15 @@ class HandleBackend:
         except (RayError, RayServeException) as error:
             return _unavailable("the surrogate", error)
 
+    async def surrogate(self) -> dict[str, Any]:
+        try:
+            return await asyncio.wait_for(
+                _result(self._surrogate.status.remote()), HEALTH_TIMEOUT_S
+            )
+        except (RayError, RayServeException, TimeoutError) as error:
+            logger.error("the surrogate gives no status: %s", error)
+            return {"version": None, "properties": [], "error": "it does not answer"}
+
     async def health(self) -> Health:
         llm, (surrogate, version) = await asyncio.gather(
             self._llm_health(), self._surrogate_health()
@@ -96,7 +106,9 @@ class HandleBackend:
         except (RayError, RayServeException, TimeoutError) as error:
             return f"unavailable ({type(error).__name__})", None
         if status["error"]:
-            return f"not loaded: {status['error']}", status["version"]
+            # With keys, everybody may ask for the health: paths and reasons are for the log then.
+            reason = "" if self._keyed else f": {status['error']}"
+            return f"not loaded{reason}", status["version"]
         return ("ok" if status["version"] else "absent"), status["version"]
 
 

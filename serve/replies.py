@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+from starlette.responses import JSONResponse
+
+RETRY_AFTER_S = 2
 
 Reply = dict[str, Any]
 """``{"status": int, "body": dict}``: an HTTP status and the JSON body that goes with it."""
@@ -16,3 +21,17 @@ def error_body(message: str, kind: str, status: int) -> dict[str, Any]:
 def error_reply(message: str, kind: str, status: int) -> Reply:
     """A reply that carries an error."""
     return {"status": status, "body": error_body(message, kind, status)}
+
+
+class SafeJson(JSONResponse):
+    """JSON in ASCII: whatever a client sent and an error quotes can be encoded."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def to_response(reply: Reply) -> SafeJson:
+    """A reply as an HTTP response; overload tells when to come back."""
+    status = reply["status"]
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status in (429, 503) else None
+    return SafeJson(reply["body"], status_code=status, headers=headers)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from defects.errors import RuleError
 from defects.rules import parse_defect
+from serve.structures import CifStructure, PlainStructure
 
 Prompt = Annotated[str, Field(min_length=1, max_length=400_000)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
@@ -121,18 +122,30 @@ class ChatBody(Sampling):
 
 
 class PredictBody(_Body):
-    """Body of POST /v1/predict: configurations as `Configuration.to_dict()` writes them."""
+    """Body of POST /v1/predict: configurations, or structures with the host to read them on."""
 
-    configurations: list[dict[str, Any]] = Field(min_length=1)
+    configurations: list[dict[str, Any]] | None = Field(default=None, min_length=1)
+    """As `Configuration.to_dict` writes them."""
+    structures: list[PlainStructure | CifStructure] | None = Field(default=None, min_length=1)
+    host: str | None = Field(default=None, min_length=1, max_length=100)
+    supercell: tuple[Repetition, Repetition, Repetition] | None = None
 
-    @field_validator("configurations")
-    @classmethod
-    def _flat(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        for index, item in enumerate(value):
+    @model_validator(mode="after")
+    def _one_kind(self) -> PredictBody:
+        if (self.configurations is None) == (self.structures is None):
+            raise ValueError("give either configurations or structures")
+        if self.structures is not None and (self.host is None or self.supercell is None):
+            raise ValueError("structures need the host and supercell that they are defects of")
+        for index, item in enumerate(self.configurations or ()):
             missing = {"host", "supercell", "defects"} - item.keys()
             if missing:
                 raise ValueError(f"configuration {index} lacks {', '.join(sorted(missing))}")
-        return value
+        return self
+
+    @property
+    def number(self) -> int:
+        """How many are to be predicted."""
+        return len(self.configurations or self.structures or ())
 
 
 class Prediction(BaseModel):
@@ -150,6 +163,8 @@ class PredictReply(BaseModel):
     version: str
     properties: list[str]
     predictions: list[Prediction]
+    configurations: list[dict[str, Any]] | None = None
+    """What the structures were read as; None where configurations were sent."""
 
 
 class ModelCard(BaseModel):

@@ -90,9 +90,10 @@ class SurrogateDeployment:
         logger.info("serving surrogate %s from %s", surrogate.version, folder)
 
     async def status(self) -> dict[str, Any]:
-        """Version in service, folder asked for last, and why that one is not served (or None)."""
+        """What is in service, the folder asked for last, and why that is not served (or None)."""
         return {
             "version": self._surrogate.version if self._surrogate else None,
+            "properties": list(self._surrogate.properties) if self._surrogate else [],
             "folder": self._folder,
             "error": self._error,
         }

@@ -58,11 +58,11 @@ def parse_cif(text: str) -> Crystal:
     StructureMismatchError
         When the text is no crystal structure with one element per site.
     """
-    return _parse_plain(text) or _parse_any(text)
+    return parse_plain_cif(text) or _parse_any(text)
 
 
-def _parse_plain(text: str) -> Crystal | None:
-    """The structure if the file is plain, else None."""
+def parse_plain_cif(text: str) -> Crystal | None:
+    """The structure if the file is plain (one block, P1, every site full), else None."""
     operations = _OPERATIONS.search(text)
     if operations is None:
         group = _SPACE_GROUP.search(text)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from defects.asking import draw_asked
 from defects.errors import ModelError, ParseError
 from defects.text import build_prompt, parse_answer
 from defects.text import longest_answer as longest_text
-from design_loop.asking import draw_asked
 from design_loop.campaign.context import Context
 from design_loop.ledger import Candidate, Check, Sample
 from design_loop.ledger.steps import StepRun

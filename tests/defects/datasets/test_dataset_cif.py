@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pymatgen.core import Structure
 
 from defects.configuration import Configuration
-from defects.datasets.cif import SiteMatcher, _parse_plain, parse_cif
+from defects.datasets.cif import SiteMatcher, parse_cif, parse_plain_cif
 from defects.datasets.writer import CifWriter
 from defects.errors import StructureMismatchError
 from defects.hosts import get_host
@@ -30,7 +30,7 @@ def test_fast_and_general_matching_agree(name: str, seed: int, noise: float) -> 
     structure.perturb(noise, seed=seed)
     structure = Structure.from_sites([structure[i] for i in rng.permutation(len(structure))])
     text = structure.to(fmt="cif")
-    assert _parse_plain(text) is not None
+    assert parse_plain_cif(text) is not None
     assert SiteMatcher(host).match(parse_cif(text)) == configuration
     assert from_structure(structure, host) == configuration
 
@@ -50,10 +50,10 @@ def test_files_that_are_not_plain_go_through_pymatgen() -> None:
     host = get_host("MoS2", "2x2")
     pristine = to_structure(Configuration(host, ()))
     text = pristine.to(fmt="cif", symprec=0.01)  # only the asymmetric unit, with operations
-    assert _parse_plain(text) is None
+    assert parse_plain_cif(text) is None
     assert len(parse_cif(text).symbols) in (3, 12)  # pymatgen reduces the cell or not
     charged = CifWriter(host).text("x", Configuration(host, ())).replace("  S  S", "  S2-  S")
-    assert _parse_plain(charged) is None
+    assert parse_plain_cif(charged) is None
     assert SiteMatcher(host).match(parse_cif(charged)).n_defects == 0
 
 

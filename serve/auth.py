@@ -1,0 +1,113 @@
+"""Who may ask for what: every request passes here, documentation and unknown paths included."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import math
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from defects.errors import ConfigError
+from serve.keys import Key, KeyFile
+from serve.rate import RateLimit
+from serve.replies import SafeJson, error_body
+
+logger = logging.getLogger(__name__)
+
+OPEN = frozenset({"/healthz"})
+"""Paths without a key: what a load balancer asks, and it says no more than up or down."""
+
+_GET = "read"
+_POST = (
+    ("/v1/completions", "design"),
+    ("/v1/chat/completions", "design"),
+    ("/v1/design", "design"),
+    ("/v1/predict", "design"),
+    ("/v1/campaigns", "campaign"),
+)
+
+
+def scope_of(method: str, path: str) -> str:
+    """Scope that a request needs; what is not listed needs all of them."""
+    if method in ("GET", "HEAD"):
+        return _GET
+    if method == "POST":
+        for prefix, scope in _POST:
+            if path == prefix or path.startswith(prefix + "/"):
+                return scope
+    return "admin"
+
+
+class Auth:
+    """ASGI middleware: 401 without a key, 403 without the scope, 429 above the rate.
+
+    The key is taken from ``Authorization: Bearer``, or as the password of ``Authorization: Basic``
+    so that a browser can open the documentation. `scope["design_loop_key"]` is its record.
+    """
+
+    def __init__(self, app: ASGIApp, keys: KeyFile, rate: RateLimit) -> None:
+        self.app, self.keys, self.rate = app, keys, rate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope.get("path") in OPEN:
+            await self.app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self.app(scope, receive, send)
+        else:
+            await refusal(scope, receive, send)
+
+    def _refusal(self, scope: Scope) -> SafeJson | None:
+        if scope["type"] != "http":
+            return _refuse(403, "forbidden", "only HTTP is served here")
+        method, path = scope["method"], scope["path"]
+        try:
+            key = self.keys.find(key_in(Headers(scope=scope)) or "")
+        except ConfigError as error:
+            logger.error("no request is let in: %s", error)
+            return _refuse(503, "keys_unavailable", "the keys cannot be read; see the server's log")
+        if key is None:
+            return _refuse(
+                401,
+                "unauthenticated",
+                "send an API key: Authorization: Bearer dl_...",
+                {"WWW-Authenticate": 'Bearer, Basic realm="design-loop"'},
+            )
+        needed = scope_of(method, path)
+        if not key.may(needed):
+            return _refuse(403, "forbidden", f"key {key.id} lacks the scope {needed!r}")
+        wait = self.rate.wait_for(key.id, key.per_minute)
+        if wait > 0:
+            seconds = str(math.ceil(wait))
+            text = f"more than {key.per_minute or self.rate.per_minute} requests per minute"
+            return _refuse(429, "rate_limited", text, {"Retry-After": seconds})
+        scope["design_loop_key"] = key
+        return None
+
+
+def key_in(headers: Headers) -> str | None:
+    """The key that a request carries."""
+    kind, _, value = headers.get("authorization", "").partition(" ")
+    if kind.lower() == "bearer":
+        return value.strip()
+    if kind.lower() == "basic":
+        try:
+            return base64.b64decode(value, validate=True).decode("ascii").partition(":")[2]
+        except (binascii.Error, ValueError):
+            return None
+    return None
+
+
+def key_of(scope: Scope) -> Key | None:
+    """The record of the request's key; None where keys are not asked for."""
+    return scope.get("design_loop_key")
+
+
+def _refuse(
+    status: int, kind: str, message: str, headers: dict[str, str] | None = None
+) -> SafeJson:
+    return SafeJson(error_body(message, kind, status), status_code=status, headers=headers)

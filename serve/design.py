@@ -1,0 +1,240 @@
+"""One design request: prompts, samples, the parser, the surrogate, a ranked answer.
+
+What a campaign does in a round without learning, in one HTTP request. The work of the processor
+(parsing, comparing under symmetry, writing structures) runs in a thread beside the server's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from defects.asking import draw_asked
+from defects.configuration import Configuration
+from defects.errors import DesignLoopError, ParseError, RuleError
+from defects.hosts import Host
+from defects.rules import Rules
+from defects.structures import to_structure
+from defects.targets import probability_of_meeting, surrogate_error
+from defects.text import Frame, Request, build_prompt, longest_answer, parse_answer, random_frame
+from serve.constraints import MAX_SITES, constraint_of
+from serve.design_schemas import DesignBody
+from serve.hosts import HostTable
+from serve.replies import Reply, error_reply
+
+PER_PROMPT = 8
+"""Samples per prompt; each prompt asks for other values within the targets."""
+
+DUPLICATE = "duplicate_in_request"
+DUPLICATE_OF_KNOWN = "duplicate_of_known"
+
+
+class Models(Protocol):
+    """What a design needs of the backend; see `serve.api.Backend`."""
+
+    async def generate(self, kind: str, body: dict[str, Any], adapter: str | None) -> Reply: ...
+
+    async def predict(self, configurations: list[dict[str, Any]]) -> Reply: ...
+
+    async def surrogate(self) -> dict[str, Any]: ...
+
+
+@dataclass
+class Found:
+    """One class of configurations among the samples."""
+
+    configuration: Configuration
+    asked: dict[str, float]
+    samples: int = 1
+    duplicate_of: str | None = None
+
+
+@dataclass
+class Read:
+    """What the samples are."""
+
+    found: list[Found] = field(default_factory=list)
+    drops: Counter[str] = field(default_factory=Counter)
+    samples: int = 0
+    tokens: int = 0
+
+
+def requests_of(body: DesignBody, host: Host) -> list[Request]:
+    """The requests behind the prompts: values drawn from the targets, frames at random.
+
+    Raises
+    ------
+    RuleError
+        Rules that nothing meets, or a host that is too large.
+    """
+    if host.n_sites > MAX_SITES:
+        raise RuleError(f"a host of {host.n_sites} sites is too large (at most {MAX_SITES})")
+    rules = Rules(**body.rules.model_dump())
+    rules.validate_for(host)
+    rng = np.random.default_rng(body.seed)
+    found = []
+    for _ in range(-(-body.number_of_samples // PER_PROMPT)):
+        asked = draw_asked(body.targets, [], rng)
+        frame = random_frame(host, rng) if body.format == "full" else Frame()
+        found.append(Request(host, rules, asked, frame))
+    return found
+
+
+def completion_body(body: DesignBody, requests: Sequence[Request]) -> dict[str, Any]:
+    """The completion request that samples a design's answers."""
+    sampling: dict[str, Any] = {
+        "model": body.model,
+        "prompt": [build_prompt(r, body.format) for r in requests],
+        "n": PER_PROMPT,
+        "max_tokens": longest_answer(requests[0], body.format) + 16,
+        "temperature": body.temperature,
+        "top_p": body.top_p,
+        "seed": body.seed,
+        "return_token_ids": True,
+    }
+    if body.constrained:
+        sampling["constraint"] = [constraint_of(r, body.format) for r in requests]
+    return sampling
+
+
+def read_samples(
+    body: DesignBody, requests: Sequence[Request], known: dict[str, str], answer: dict[str, Any]
+) -> Read:
+    """Parse, count what is dropped and why, and bring equal configurations together.
+
+    Parameters
+    ----------
+    known : dict
+        Key of a known configuration -> how the answer names it.
+    answer : dict
+        Of the completion request.
+    """
+    read = Read(tokens=(answer.get("usage") or {}).get("completion_tokens") or 0)
+    first: dict[str, Found] = {}
+    choices = sorted(answer["choices"], key=lambda choice: choice["index"])
+    for choice in choices[: body.number_of_samples]:
+        request = requests[choice["index"] // PER_PROMPT]
+        read.samples += 1
+        try:
+            if choice.get("finish_reason") == "length":
+                raise ParseError("truncated", "the answer was cut at its longest length")
+            configuration = parse_answer(choice["text"], request, body.format)
+        except ParseError as error:
+            read.drops[error.reason] += 1
+            continue
+        key = configuration.key
+        if key in first:
+            first[key].samples += 1
+            read.drops[DUPLICATE] += 1
+            continue
+        first[key] = Found(configuration, dict(request.properties), 1, known.get(key))
+        if first[key].duplicate_of is not None and not body.duplicates:
+            read.drops[DUPLICATE_OF_KNOWN] += 1
+            continue
+        read.found.append(first[key])
+    return read
+
+
+def rank(body: DesignBody, read: Read, predictions: dict[str, Any]) -> list[dict[str, Any]]:
+    """Candidates by surrogate error, among equals by the probability that the targets are met."""
+    rows = []
+    for found, prediction in zip(read.found, predictions["predictions"], strict=True):
+        mean, std = prediction["mean"], prediction["std"]
+        error = surrogate_error(body.targets, mean)
+        chance = probability_of_meeting(body.targets, mean, std)
+        if math.isfinite(error) and math.isfinite(chance):
+            rows.append((error, -chance, found, prediction))
+        else:
+            read.drops["not_predicted"] += 1
+    rows.sort(key=lambda row: row[:2])
+    read.drops["beyond_count"] += max(0, len(rows) - body.count)
+    return [
+        {
+            "rank": i,
+            "key": found.configuration.key,
+            "description": found.configuration.description,
+            "configuration": found.configuration.to_dict(),
+            "structure": _structure(found.configuration, body.structure),
+            "asked": found.asked,
+            "prediction": prediction,
+            "surrogate_error": error,
+            "probability": -chance,
+            "samples": found.samples,
+            "duplicate_of": found.duplicate_of,
+        }
+        for i, (error, chance, found, prediction) in enumerate(rows[: body.count], start=1)
+    ]
+
+
+def _structure(configuration: Configuration, fmt: str) -> str | None:
+    return None if fmt == "none" else str(to_structure(configuration).to(fmt=fmt))
+
+
+async def design(body: DesignBody, adapter: str | None, models: Models, hosts: HostTable) -> Reply:
+    """Answer a design request.
+
+    Returns
+    -------
+    Reply
+        200 with a `DesignReply`; 422 where host, rules, targets or known configurations do not fit;
+        what the language model or the surrogate answered where that is an error.
+    """
+    surrogate = await models.surrogate()
+    if surrogate.get("version") is None:
+        reason = surrogate.get("error") or "no surrogate is served"
+        return error_reply(f"a design needs predictions: {reason}", "surrogate_unavailable", 503)
+    missing = [t.property for t in body.targets if t.property not in surrogate["properties"]]
+    if missing:
+        told = ", ".join(surrogate["properties"])
+        return error_reply(
+            f"the surrogate does not predict {', '.join(missing)}; it predicts {told}",
+            "unknown_property",
+            422,
+        )
+    try:
+        host = await asyncio.to_thread(hosts.get, body.host, list(body.supercell))
+        requests = await asyncio.to_thread(requests_of, body, host)
+        known = await asyncio.to_thread(_known, body, host)
+    except DesignLoopError as error:
+        return error_reply(str(error), "invalid_design", 422)
+    sampled = await models.generate("completions", completion_body(body, requests), adapter)
+    if sampled["status"] != 200:
+        return sampled
+    read = await asyncio.to_thread(read_samples, body, requests, known, sampled["body"])
+    predicted: Reply = {"status": 200, "body": {"version": surrogate["version"], "predictions": []}}
+    if read.found:
+        plain = [found.configuration.to_dict() for found in read.found]
+        predicted = await models.predict(plain)
+        if predicted["status"] != 200:
+            return predicted
+    candidates = await asyncio.to_thread(rank, body, read, predicted["body"])
+    reply = {
+        "model": body.model,
+        "adapter": adapter,
+        "surrogate_version": predicted["body"]["version"],
+        "properties": list(surrogate["properties"]),
+        "samples": read.samples,
+        "tokens": read.tokens,
+        "drops": {reason: n for reason, n in read.drops.most_common() if n},
+        "candidates": candidates,
+    }
+    return {"status": 200, "body": reply}
+
+
+def _known(body: DesignBody, host: Host) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for index, item in enumerate(body.known):
+        try:
+            if item.get("host") != host.name:
+                raise RuleError(f"it is of another host than {host.name}")
+            key = Configuration.from_dict(item, host).key
+        except DesignLoopError as error:
+            raise RuleError(f"known configuration {index}: {error}") from error
+        found.setdefault(key, f"known:{index}")
+    return found

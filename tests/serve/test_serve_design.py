@@ -1,0 +1,172 @@
+"""POST /v1/design over a fake engine: ranking, drops, duplicates, refusals."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fake_backend import FakeBackend
+from fastapi.testclient import TestClient
+
+from defects.configuration import Configuration
+from defects.datasets.cif import SiteMatcher, parse_cif
+from defects.hosts import get_host
+from defects.rules import Rules
+from defects.targets import parse_target
+from serve.api import build_api
+from serve.config import ServeConfig
+
+HOST = get_host("MoS2", "4x4")
+BODY = {
+    "model": "base",
+    "host": "MoS2",
+    "supercell": [4, 4, 1],
+    "rules": {"defects": ["V_S", "Se_S", "V_Mo"], "max_defects": 4},
+    "targets": ["homo_lumo_gap=0.65..0.85", {"property": "formation_energy", "max": 0.5}],
+    "count": 4,
+    "samples": 40,
+    "seed": 3,
+}
+
+
+@pytest.fixture
+def backend():
+    return FakeBackend()
+
+
+@pytest.fixture
+def client(backend):
+    config = ServeConfig(base_model="some/model", limits={"max_samples": 4000})
+    return TestClient(
+        build_api(config, backend), base_url="http://127.0.0.1", raise_server_exceptions=False
+    )
+
+
+def design(client, **change):
+    reply = client.post("/v1/design", json={**BODY, **change})
+    assert reply.status_code == 200, reply.text
+    return reply.json()
+
+
+@pytest.mark.parametrize("fmt", ["compact", "full"])
+def test_candidates_are_ranked_valid_and_complete(client, fmt):
+    answer = design(client, format=fmt)
+    rules = Rules(**BODY["rules"])
+    errors = [c["surrogate_error"] for c in answer["candidates"]]
+    assert errors == sorted(errors)
+    assert [c["rank"] for c in answer["candidates"]] == [1, 2, 3, 4]
+    assert len({c["key"] for c in answer["candidates"]}) == 4
+    targets = [parse_target("homo_lumo_gap=0.65..0.85"), parse_target("formation_energy<=0.5")]
+    for c in answer["candidates"]:
+        configuration = Configuration.from_dict(c["configuration"], HOST)
+        assert rules.violation(configuration) is None
+        assert configuration.key == c["key"]
+        assert SiteMatcher(HOST).match(parse_cif(c["structure"])) == configuration
+        mean = c["prediction"]["mean"]
+        assert c["surrogate_error"] == pytest.approx(
+            sum(t.error(mean[t.property]) for t in targets) / 2
+        )
+        assert 0 <= c["probability"] <= 1
+        assert targets[0].satisfied(c["asked"]["homo_lumo_gap"])
+        assert c["duplicate_of"] is None
+    assert (answer["surrogate_version"], answer["adapter"]) == ("v1", None)
+
+
+def test_every_sample_is_a_candidate_or_counted_under_its_reason(client):
+    answer = design(client, constrained=False, count=2)
+    assert answer["samples"] == 40
+    assert len(answer["candidates"]) + sum(answer["drops"].values()) == 40
+    assert {"empty", "unknown_site", "duplicate_site", "malformed"} <= answer["drops"].keys()
+    # All answers without a fault are one class: a sulphur vacancy.
+    assert [c["description"] for c in answer["candidates"]] == ["V_S"]
+    assert answer["drops"]["duplicate_in_request"] == answer["candidates"][0]["samples"] - 1
+
+
+def test_a_constrained_request_carries_its_rules_and_is_all_valid(client, backend):
+    answer = design(client)
+    assert set(answer["drops"]) <= {"duplicate_in_request", "beyond_count"}
+    _, body, _ = backend.calls[0]
+    assert len(body["constraint"]) == len(body["prompt"]) == 5
+    assert body["constraint"][0]["max_defects"] == 4
+    assert all("homo_lumo_gap: 0." in prompt for prompt in body["prompt"])
+
+
+def test_known_configurations_are_found_under_symmetry(client):
+    moved = {"host": "MoS2", "supercell": [4, 4, 1], "defects": [[37, "VAC"]]}
+    other = {"host": "MoS2", "supercell": [4, 4, 1], "defects": [[0, "VAC"]]}
+    answer = design(client, constrained=False, known=[other, moved])
+    assert answer["candidates"] == []
+    assert answer["drops"]["duplicate_of_known"] == 1
+    answer = design(client, constrained=False, known=[other, moved], duplicates=True)
+    assert [c["duplicate_of"] for c in answer["candidates"]] == ["known:1"]
+
+
+def test_the_same_seed_asks_the_same(client, backend):
+    design(client)
+    design(client)
+    design(client, seed=4)
+    bodies = [call[1] for call in backend.calls if isinstance(call, tuple)]
+    assert bodies[0] == bodies[1]
+    assert bodies[0]["prompt"] != bodies[2]["prompt"]
+
+
+def test_structures_in_other_formats(client):
+    assert design(client, structure="none")["candidates"][0]["structure"] is None
+    assert "direct" in design(client, structure="poscar")["candidates"][0]["structure"]
+
+
+@pytest.mark.parametrize(
+    "change, status, said",
+    [
+        ({"model": "base:nope"}, 404, "no finished adapter"),
+        ({"model": "base:../x"}, 400, "not allowed"),
+        ({"targets": ["homo=-5.5"]}, 422, "does not predict homo; it predicts homo_lumo_gap"),
+        ({"targets": ["homo_lumo_gap=1", "homo_lumo_gap<=2"]}, 422, "named in two targets"),
+        ({"targets": ["homo_lumo_gap=1e300"]}, 422, "at most 1e+06"),
+        ({"targets": ["homo_lumo_gap=1e999"]}, 422, "finite"),
+        ({"targets": ["x" * 5000]}, 422, "at most 100 characters"),
+        ({"targets": ["homo_lumo_gap=wide"]}, 422, "write property=1.10"),
+        ({"targets": []}, 422, "at least 1 item"),
+        ({"host": "../../etc/passwd"}, 422, "unknown host"),
+        ({"supercell": [30, 30, 1]}, 422, "too large"),
+        ({"rules": {"defects": ["V_Te"]}}, 422, "no Te"),
+        ({"rules": {"defects": ["V_S"], "min_defects": 7}}, 422, "above max_defects"),
+        ({"count": 0}, 422, "greater than or equal to 1"),
+        ({"samples": 5000}, 422, "at most 4000"),
+        ({"known": [{"host": "BN"}]}, 422, "known configuration 0"),
+        ({"known": [{"host": "MoS2", "supercell": [4, 4, 1], "defects": [[99, "VAC"]]}]}, 422,
+         "site 99"),
+        ({"grammar": "root ::= x"}, 422, "Extra inputs"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_before_sampling(client, backend, change, status, said):
+    reply = client.post("/v1/design", json={**BODY, **change})
+    assert reply.status_code == status
+    assert said in reply.json()["error"]["message"]
+    assert backend.calls == []
+
+
+def test_infinity_in_a_site_is_no_crash(client):
+    known = {"host": "MoS2", "supercell": [4, 4, 1], "defects": [[float("inf"), "VAC"]]}
+    content = json.dumps({**BODY, "known": [known]})
+    headers = {"Content-Type": "application/json"}
+    reply = client.post("/v1/design", content=content, headers=headers)
+    assert reply.status_code == 422
+
+
+def test_overload_and_a_missing_surrogate_are_passed_on_with_retry_after(client, backend):
+    backend.llm = {"status": 503, "body": {"error": {"message": "busy"}}}
+    reply = client.post("/v1/design", json=BODY)
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "2")
+    backend.llm, backend.down = None, "no surrogate is served yet"
+    reply = client.post("/v1/design", json=BODY)
+    assert reply.status_code == 503
+    assert "no surrogate is served yet" in reply.json()["error"]["message"]
+
+
+def test_metrics_count_what_became_of_the_samples(client):
+    answer = design(client, constrained=False)
+    text = client.get("/metrics").text
+    empty = answer["drops"]["empty"]
+    assert f'design_loop_design_samples_total{{outcome="empty"}} {float(empty)}' in text
+    assert 'design_loop_requests_total{path="/v1/design",status="200"} 1.0' in text
