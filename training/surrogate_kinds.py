@@ -34,9 +34,23 @@ class Fitter:
     needs: tuple[str, ...] = ("catboost",)
 
 
+_DESCRIPTORS = ("descriptors", ("catboost", "dscribe"))
 FITTERS: dict[str, Fitter] = {
     "trees": Fitter("training.surrogate_trees", "fit_trees"),
     "pairs": Fitter("training.surrogate_pairs", "fit_pairs"),
+    "slices": Fitter("training.surrogate_slices", "fit_slices"),
+    "soap": Fitter("training.surrogate_dscribe", "fit_soap", *_DESCRIPTORS),
+    "coulomb": Fitter("training.surrogate_dscribe", "fit_coulomb", *_DESCRIPTORS),
+    "sine": Fitter("training.surrogate_dscribe", "fit_sine", *_DESCRIPTORS),
+    "embedding": Fitter(
+        "training.surrogate_embedding", "fit_embedding", "train", ("catboost", "torch")
+    ),
+    "transformer": Fitter(
+        "training.surrogate_transformer",
+        "fit_transformer",
+        "train",
+        ("catboost", "torch", "transformers"),
+    ),
 }
 
 

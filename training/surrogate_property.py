@@ -77,6 +77,7 @@ def fit_property(
         "range": [float(values.min()), float(values.max())],
         "metrics": figures(values, mean, _cross_calibrated(values - mean, std, folds)),
         "mae_by_model": errors,
+        **({"details": dict(best.report)} if best.report else {}),
         "interval": {"nominal": 0.9, "factor": factor},
         "fit_seconds": round(time.monotonic() - started, 2),
     }

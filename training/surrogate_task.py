@@ -65,10 +65,13 @@ class KindFit:
         Fitted to all labels, or the ensemble over the folds.
     held_out : ndarray, shape (n,)
         Prediction for every label, in the model's space, by models that did not see its fold.
+    report : mapping
+        What the kind has to say of the fit, for the manifest; plain data.
     """
 
     model: KindModel
     held_out: np.ndarray
+    report: Mapping[str, Any] = field(default_factory=dict)
 
 
 class FitTask:

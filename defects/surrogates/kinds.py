@@ -23,9 +23,18 @@ if TYPE_CHECKING:
 KINDS: dict[str, tuple[str, str]] = {
     "trees": ("defects.surrogates.trees_model", "TreesModel"),
     "pairs": ("defects.surrogates.pair_model", "PairModel"),
+    "slices": ("defects.surrogates.slices_model", "SlicesModel"),
+    "soap": ("defects.surrogates.dscribe_model", "SoapModel"),
+    "coulomb": ("defects.surrogates.dscribe_model", "CoulombModel"),
+    "sine": ("defects.surrogates.dscribe_model", "SineModel"),
+    "embedding": ("defects.surrogates.embedding_model", "EmbeddingModel"),
+    "transformer": ("defects.surrogates.transformer_model", "TransformerModel"),
+    "related": ("defects.surrogates.related_model", "RelatedModel"),
+    "stack": ("defects.surrogates.stack_model", "StackModel"),
 }
-#: The kinds that ``auto`` tries: they fit in seconds and need no extra but CatBoost.
-AUTO = ("trees", "pairs")
+#: The kinds that ``auto`` tries: they fit in seconds and need no extra but CatBoost. ``related``
+#: only where there are labels of a related property; ``stack`` last, of those before it.
+AUTO = ("trees", "pairs", "related", "stack")
 
 
 class KindModel(Protocol):
