@@ -85,6 +85,15 @@ FULL_PARTS = (
 )
 
 
+#: What a model that begins from nothing reads first: copying, and hardly anything else.
+COPYING_PARTS = (
+    Part("MoS2", "1x1", "full", 1, 2),
+    Part("WSe2", "2x1", "full", 2, 2),
+    Part("MoS2", "2x2", "full", 3, 3),
+    Part("MoS2", "3x3", "full", 3, 1),
+)
+
+
 @lru_cache(maxsize=512)
 def _rules(defects: tuple[str, ...], low: int, high: int) -> Rules:
     return Rules(defects=defects, min_defects=low, max_defects=high)
@@ -135,11 +144,26 @@ def corpus(seed: int, full_share: float = 0.15, anchor: float = 0.5) -> Iterator
         Share of compact examples with a defect in the first cell, see `training_pair`.
     """
     rng = np.random.default_rng(seed)
-    weights = {
-        parts: np.cumsum([p.share for p in parts]) / sum(p.share for p in parts)
-        for parts in (COMPACT_PARTS, FULL_PARTS)
-    }
     while True:
         parts = FULL_PARTS if rng.random() < full_share else COMPACT_PARTS
-        part = parts[int(np.searchsorted(weights[parts], rng.random()))]
-        yield example(part, rng, anchor)
+        yield example(_draw(parts, rng), rng, anchor)
+
+
+def copying(seed: int) -> Iterator[tuple[str, str]]:
+    """Endless pairs of the `full` format on the smallest cells, the same for the same seed.
+
+    Four minutes of these first, and a model of three million parameters copies coordinates; mixed
+    with everything else from the start it had not learnt that after fourteen.
+    """
+    rng = np.random.default_rng(seed)
+    while True:
+        yield example(_draw(COPYING_PARTS, rng), rng)
+
+
+@lru_cache(maxsize=8)
+def _cumulative(parts: tuple[Part, ...]) -> np.ndarray:
+    return np.cumsum([p.share for p in parts]) / sum(p.share for p in parts)
+
+
+def _draw(parts: tuple[Part, ...], rng: np.random.Generator) -> Part:
+    return parts[int(np.searchsorted(_cumulative(parts), rng.random()))]

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from training.schedule import Schedule
 from training.stream import BatchStream, Corpus
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -48,6 +49,8 @@ class PretrainSettings:
         Loss weight of prompt tokens, beside 1 for the answer's; 0 leaves them out.
     threads : int or None
         Threads of PyTorch; None for all cores.
+    first_share : float
+        Share of the budget that goes to the first corpus, where there is one.
     bf16 : bool
         bfloat16 autocast; pays where the CPU has AVX512-BF16 or AMX, and on GPUs.
     """
@@ -56,13 +59,14 @@ class PretrainSettings:
     max_steps: int | None = None
     optimizer: str = "muon"
     learning_rate: float = 2e-3
-    muon_learning_rate: float = 0.02
+    muon_learning_rate: float = 0.01
     warmup: float = 0.03
     final_lr: float = 0.02
     weight_decay: float = 0.05
     clip: float = 1.0
     batch_tokens: int = 4096
     prompt_weight: float = 0.0
+    first_share: float = 0.08
     bf16: bool = True
     threads: int | None = None
     device: str = "cpu"
@@ -79,6 +83,7 @@ def pretrain(
     out_dir: str | Path,
     settings: PretrainSettings | None = None,
     *,
+    first: Corpus | None = None,
     evaluate: Evaluate | None = None,
     on_progress: Callable[[dict[str, float]], None] | None = None,
     dtype: str = "float16",
@@ -93,6 +98,8 @@ def pretrain(
     out_dir : path
         Gets the finished model, ``train_log.jsonl``, and ``checkpoint.pt`` while the run lasts.
     settings : PretrainSettings, optional
+    first : callable, optional
+        Corpus of the first share of the budget: something simple that all the rest builds on.
     evaluate : callable, optional
         Gets model and tokenizer now and then and returns figures for the log.
     on_progress : callable, optional
@@ -127,25 +134,16 @@ def pretrain(
             on_progress(line)
 
     clock = _Clock(s)
-    with BatchStream(
-        corpus,
-        tokenizer,
-        # After a restart the stream goes on with other examples, not with the first ones again.
-        seed=s.seed * 1_000_003 + run.step,
-        max_tokens=s.batch_tokens,
-        max_length=s.model.max_positions,
-    ) as batches:
-        for batch in batches:
-            run.train_step(batch)
-            if clock.due("log", s.log_seconds):
-                log(run.report())
-            if clock.due("checkpoint", 60 * s.checkpoint_minutes):
-                run.save(out / "checkpoint.pt")
-            if evaluate and clock.due("eval", 60 * s.eval_minutes) and run.progress() < 1:
-                figures = run.without_clock(lambda: evaluate(run.model, tokenizer))
-                log({"step": run.step, **figures})
-            if run.progress() >= 1:
-                break
+    stages = [(1.0, corpus)] if first is None else [(s.first_share, first), (1.0, corpus)]
+    for batch in _batches(stages, run, tokenizer):
+        run.train_step(batch)
+        if clock.due("log", s.log_seconds):
+            log(run.report())
+        if clock.due("checkpoint", 60 * s.checkpoint_minutes):
+            run.save(out / "checkpoint.pt")
+        if evaluate and clock.due("eval", 60 * s.eval_minutes) and run.progress() < 1:
+            figures = run.without_clock(lambda: evaluate(run.model, tokenizer))
+            log({"step": run.step, **figures})
     if evaluate:
         figures = run.without_clock(lambda: evaluate(run.model, tokenizer))
     result = {**run.report(), **figures}
@@ -153,6 +151,28 @@ def pretrain(
     save_base(run.model, tokenizer, out, dtype=dtype, card=_card(s, result))
     (out / "checkpoint.pt").unlink(missing_ok=True)
     return result
+
+
+def _batches(
+    stages: list[tuple[float, Corpus]], run: _Run, tokenizer: PreTrainedTokenizerBase
+) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of one corpus after the other, each until its share of the budget is spent."""
+    s = run.settings
+    for number, (until, corpus) in enumerate(stages):
+        if run.progress() >= until:
+            continue
+        with BatchStream(
+            corpus,
+            tokenizer,
+            # After a restart the stream goes on with other examples, not with the first ones again.
+            seed=(s.seed * len(stages) + number) * 1_000_003 + run.step,
+            max_tokens=s.batch_tokens,
+            max_length=s.model.max_positions,
+        ) as batches:
+            for batch in batches:
+                yield batch
+                if run.progress() >= until:
+                    break
 
 
 class _Clock:

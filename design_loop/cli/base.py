@@ -26,7 +26,7 @@ def train(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the finished model.")],
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Time to train, that before a stop included.")
-    ] = 55.0,
+    ] = 48.0,
     max_steps: Annotated[int | None, typer.Option(min=1, help="End after so many steps.")] = None,
     full_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of examples in the full format.")
@@ -40,7 +40,7 @@ def train(
     from functools import partial
     from itertools import islice
 
-    from training.corpus import corpus
+    from training.corpus import copying, corpus
     from training.pretrain import PretrainSettings, pretrain
     from training.vocabulary import small_tokenizer
 
@@ -60,7 +60,7 @@ def train(
 
         texts = corpus(VOCABULARY_SEED, full_share=VOCABULARY_FULL_SHARE)
         tokenizer = small_tokenizer(islice(texts, VOCABULARY_SAMPLE))
-        figures = pretrain(examples, tokenizer, out, settings, on_progress=tell)
+        figures = pretrain(examples, tokenizer, out, settings, first=copying, on_progress=tell)
     if fmt is Format.json:
         print_json(figures)
         return

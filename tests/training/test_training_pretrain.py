@@ -11,7 +11,7 @@ from defects.errors import ModelError
 from training.base_model import build_model, load_base
 from training.examples import Example, collate, encode
 from training.objective import AnswerLoss
-from training.pretrain import PretrainSettings, answer_loss, pretrain
+from training.pretrain import PretrainSettings, _batches, answer_loss, pretrain
 
 from tiny_language_model import TINY, endless_digits, tiny_tokenizer  # isort: skip
 
@@ -21,6 +21,34 @@ FAST = {"minutes": 5, "batch_tokens": 1024, "model": TINY, "threads": 1, "log_se
 def broken_corpus(seed: int):
     yield "homo: 1\n", "W"
     raise RuntimeError("the disk is gone")
+
+
+def only_vacancies(seed: int):
+    while True:
+        yield "homo: 1\n", "VAC"
+
+
+class Stepping:
+    """Stands in for a run: a tenth of the budget is spent with every batch."""
+
+    def __init__(self, settings: PretrainSettings, step: int = 0) -> None:
+        self.settings, self.step = settings, step
+
+    def progress(self) -> float:
+        return self.step / 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("begun", "first"), [(0, 4), (6, 0)])
+def test_the_first_corpus_has_the_first_share_of_the_budget(begun, first) -> None:
+    tokenizer = tiny_tokenizer()
+    run = Stepping(PretrainSettings(**FAST), begun)
+    vacancy = tokenizer.convert_tokens_to_ids("VAC")
+    kinds = []
+    for batch in _batches([(0.4, only_vacancies), (1.0, endless_digits)], run, tokenizer):
+        kinds.append(bool((batch["input_ids"] == vacancy).any(axis=1).all()))
+        run.step += 1
+    assert kinds == [True] * first + [False] * (10 - begun - first)
 
 
 @pytest.fixture(scope="module")
