@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from defects.datasets.files import DAMAGED, Problem, gzipped
+from defects.errors import DatasetError
 
 _ADVICE = "fetch it again"
 
@@ -22,7 +26,10 @@ def read_structures(path: Path) -> Iterator[tuple[str, str] | Problem]:
         (p for p in (path / "initial.tar.gz", path / "initial.tar") if p.is_file()), None
     )
     if archive is not None:
-        yield from _from_tar(archive)
+        try:
+            yield from archive_texts(archive)
+        except DatasetError as error:
+            yield Problem("error", archive.name, None, str(error))
     elif (path / "initial").is_dir():
         for file in sorted((path / "initial").glob("*.cif")):
             yield file.stem, file.read_text(errors="replace")
@@ -31,13 +38,21 @@ def read_structures(path: Path) -> Iterator[tuple[str, str] | Problem]:
         yield Problem("error", "initial.tar.gz", None, message)
 
 
-def _from_tar(archive: Path) -> Iterator[tuple[str, str] | Problem]:
+def archive_texts(archive: Path) -> Iterator[tuple[str, str]]:
+    """Names (without ``.cif``) and texts of the CIF files in a tar archive, gzipped or not.
+
+    Raises
+    ------
+    DatasetError
+        After the last whole file, when the archive is cut off, damaged or not readable; its path is
+        left to the caller.
+    """
     count = 0
     try:
-        with tarfile.open(archive, "r|*") as tar:
+        with _opened(archive) as stream, tarfile.open(fileobj=stream, mode="r|") as tar:
             for member in tar:
                 name = PurePosixPath(member.name)
-                if not member.isfile() or name.suffix != ".cif":
+                if not member.isfile() or name.suffix != ".cif" or name.name.startswith("."):
                     continue
                 file = tar.extractfile(member)
                 if file is None:
@@ -47,12 +62,43 @@ def _from_tar(archive: Path) -> Iterator[tuple[str, str] | Problem]:
                     raise EOFError("unexpected end of data")
                 count += 1
                 yield name.stem, content.decode(errors="replace")
+            stream.finish()
     except (*DAMAGED, tarfile.TarError) as error:
-        message = f"truncated or damaged after {count} structures ({error}); {_ADVICE}"
-        yield Problem("error", archive.name, None, message)
+        raise DatasetError(
+            f"truncated or damaged after {count} structures ({error}); {_ADVICE}"
+        ) from error
     except OSError as error:
-        message = f"not readable after {count} structures: {error.strerror or error}"
-        yield Problem("error", archive.name, None, message)
+        raise DatasetError(
+            f"not readable after {count} structures: {error.strerror or error}"
+        ) from error
+
+
+class _Watched:
+    """A stream that remembers how it ended: `tarfile` takes a cut before a header for the end."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._last = b""
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._last = (self._last + data)[-tarfile.BLOCKSIZE :]
+        return data
+
+    def finish(self) -> None:
+        """Read what is left, gzip's checksum included; raise `EOFError` unless it ends as a tar."""
+        while self.read(tarfile.RECORDSIZE):
+            pass
+        if self._last != bytes(tarfile.BLOCKSIZE):
+            raise EOFError("the mark at the end is missing")
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[_Watched]:
+    with archive.open("rb") as raw:
+        zipped = raw.peek(2)[:2] == b"\x1f\x8b"
+        with gzip.GzipFile(fileobj=raw) if zipped else nullcontext(raw) as stream:
+            yield _Watched(stream)
 
 
 def pack_structures(structures: Mapping[str, str]) -> bytes:

@@ -149,11 +149,10 @@ def _configurations(
     matcher = SiteMatcher(host)
     by_id = {row.id: row for row in rows}
     found: dict[str, Configuration] = {}
-    damaged = False
+    damage: Problem | None = None
     for item in read_structures(path):
         if isinstance(item, Problem):
-            damaged = True
-            report(item)
+            damage = item
             continue
         name, text = item
         row = by_id.get(name)
@@ -168,8 +167,12 @@ def _configurations(
             report(Problem("error", row.file, row.line, f"structure {name}.cif: {error}"))
             by_id.pop(name)
     lacking = [row for row in by_id.values() if row.id not in found]
-    for row in lacking if not damaged else lacking[:1]:
-        more = f" (and those of {len(lacking) - 1} other rows)" if damaged else ""
-        message = f"structure {row.id}.cif is missing from initial.tar.gz{more}"
+    if damage is not None:
+        # One error for all the rows that it took.
+        message = f"{damage.message} ({len(lacking)} rows lack their structure)"
+        report(replace(damage, message=message))
+        return found
+    for row in lacking:
+        message = f"structure {row.id}.cif is missing from initial.tar.gz"
         report(Problem("error", row.file, row.line, message))
     return found

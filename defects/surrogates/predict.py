@@ -5,14 +5,12 @@ from __future__ import annotations
 import csv
 import logging
 import os
-import tarfile
-import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from defects.configuration import Configuration
-from defects.datasets.archive import read_structures
+from defects.datasets.archive import archive_texts, read_structures
 from defects.datasets.cif import SiteMatcher, parse_cif
 from defects.datasets.files import Problem
 from defects.errors import DatasetError, ModelError, StructureMismatchError
@@ -124,7 +122,10 @@ def read_texts(path: Path) -> Iterator[tuple[str, str]]:
     elif not path.is_file():
         raise DatasetError(f"no such file or folder: {path}")
     elif path.name.endswith(_ARCHIVES):
-        yield from _archive_texts(path)
+        try:
+            yield from archive_texts(path)
+        except DatasetError as error:
+            raise DatasetError(f"{path}: {error}") from error
     elif path.suffix == ".cif":
         yield path.stem, _read(path)
     else:
@@ -138,20 +139,6 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace")
     except OSError as error:
         raise DatasetError(f"{path} is not readable: {error.strerror or error}") from error
-
-
-def _archive_texts(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        with tarfile.open(path, "r|*") as tar:
-            for member in tar:
-                name = PurePosixPath(member.name)
-                if not member.isfile() or name.suffix != ".cif" or name.name.startswith("."):
-                    continue
-                file = tar.extractfile(member)
-                if file is not None:
-                    yield name.stem, file.read().decode(errors="replace")
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DatasetError(f"{path} is no readable archive, or truncated: {error}") from error
 
 
 def _batches(

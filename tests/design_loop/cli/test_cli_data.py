@@ -57,7 +57,9 @@ def test_check_of_a_truncated_dataset_lists_the_errors(cli, small, tmp_path):
     archive.write_bytes(archive.read_bytes()[:4000])
     done = cli("data", "check", broken)
     assert done.code == 1
-    assert "initial.tar.gz" in done.out
+    first, summary = done.out.splitlines()
+    assert first.startswith("error: initial.tar.gz: truncated") and "fetch it again" in first
+    assert summary.endswith("1 errors, 0 warnings")
     found = cli("data", "check", broken, "--format", "json").json
     assert found["sound"] is False
     assert any("initial.tar.gz" in p["file"] + p["message"] for p in found["problems"])
