@@ -24,6 +24,9 @@ STABLE = {
     "surrogate predict": ["--model", "--structures", "--out"],
     "generate": ["--base", "--adapter", "--host", "--supercell", "--target", "--num", "--out"],
     "serve": ["--config"],
+    "keys create": ["--scope", "--file", "--per-minute"],
+    "keys list": ["--file", "--format"],
+    "keys revoke": ["--file"],
 }
 
 
