@@ -4,7 +4,9 @@ All three describe the whole crystal and know nothing of a host's sites. What ma
 under the host's group differs:
 
 - SOAP (Bartók et al. 2013) is invariant itself. Its centres are the changed sites, so that what it
-  sees is the neighbourhood of the defects, and it is averaged over the defects of each kind.
+  sees is the neighbourhood of the defects, and it is averaged over the defects of each kind. It is
+  taken of the canonical configuration all the same and rounded, or trees would split on the last
+  bits of columns that are constant but for rounding errors.
 - The Coulomb matrix (Rupp et al. 2012) takes the cell for a molecule, so where the cell is cut
   matters; the sine matrix (Faber et al. 2015) is periodic, but its squared sines of lattice
   coordinates change under the rotations of an oblique cell. Both therefore are those of the
@@ -27,6 +29,9 @@ from defects.hosts import Host
 from defects.properties import VACANCY
 from defects.rules import parse_defect
 from defects.structures import to_atoms
+
+#: To which SOAP vectors are rounded; their larger components are of the order of 1 to 100.
+DECIMALS = 4
 
 
 @dataclass(frozen=True)
@@ -102,19 +107,21 @@ class SoapEncoder:
         ModelError
             When a configuration is on another host or has a defect outside the vocabulary.
         """
-        arrays = defect_arrays(configurations, self.host, self.defects)
+        canonical = [c.canonical() for c in configurations]
+        arrays = defect_arrays(canonical, self.host, self.defects)
         n_kinds, width = len(self.defects), self._soap.get_number_of_features()
         counts = arrays.counts(n_kinds)
         mean = np.zeros((len(configurations), n_kinds, width), dtype=np.float32)
-        for row, configuration in enumerate(configurations):
-            kinds = arrays.kinds[row][arrays.kinds[row] >= 0]
-            sites = arrays.sites[row][: len(kinds)]
-            if not len(sites):
-                continue
-            around = self._soap.create(to_atoms(configuration), self.host.cart_coords[sites])
-            for kind in np.unique(kinds):
-                mean[row, kind] = around[kinds == kind].mean(axis=0)
+        for row, configuration in enumerate(canonical):
+            for kind in np.flatnonzero(counts[row]):
+                sites = arrays.sites[row][arrays.kinds[row] == kind]
+                around = self._around(configuration, sites)
+                mean[row, kind] = around.mean(axis=0).round(DECIMALS)
         return np.concatenate([counts, mean.reshape(len(mean), -1)], axis=1, dtype=np.float32)
+
+    def _around(self, configuration: Configuration, sites: np.ndarray) -> np.ndarray:
+        """SOAP vectors of sites, occupied or not, shape (len(sites), features of SOAP)."""
+        return self._soap.create(to_atoms(configuration), self.host.cart_coords[sites])
 
     def spec(self) -> dict[str, Any]:
         """The settings, as plain data."""
