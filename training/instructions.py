@@ -18,6 +18,7 @@ from defects.hosts import Host
 from defects.rules import Rules
 from defects.text import FORMATS, training_pair
 from training.examples import Example
+from training.once import once_per_file
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,9 @@ def read_instructions(path: str | Path) -> tuple[Host, Rules, list[Instruction]]
     return host, rules, items
 
 
+_read_once = once_per_file(read_instructions)
+
+
 def _instruction(host: Host, row: Mapping[str, Any]) -> Instruction:
     changes = {int(s): str(e) for s, e in row["defects"]}
     return Instruction(
@@ -138,7 +142,7 @@ class InstructionSource:
 
     def __call__(self, epoch: int, seed: int) -> list[Example]:
         """Return the examples of one epoch; the same for the same epoch and seed."""
-        _, rules, items = read_instructions(self.path)
+        _, rules, items = _read_once(self.path)
         rng = np.random.default_rng([seed, epoch])
         examples = []
         for item in items:

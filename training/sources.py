@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from defects.errors import DatasetError
 from training.examples import Example
+from training.once import once_per_file
 
 
 class ExampleSource(Protocol):
@@ -38,7 +39,7 @@ class JsonlSource:
     path: str
 
     def __call__(self, epoch: int, seed: int) -> list[Example]:
-        return read_examples(self.path)
+        return list(_read_once(self.path))
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,9 @@ def read_examples(path: str | Path) -> list[Example]:
     if not examples:
         raise DatasetError(f"{path} holds no training example")
     return examples
+
+
+_read_once = once_per_file(read_examples)
 
 
 def _example(line: str, where: str) -> Example:
