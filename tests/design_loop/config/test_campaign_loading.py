@@ -6,7 +6,6 @@ import gzip
 import logging
 import subprocess
 import sys
-import time
 
 import pytest
 from campaign_files import changed
@@ -58,12 +57,8 @@ def refusal(path) -> str:
     return str(caught.value)
 
 
-def test_a_good_file_is_loaded_within_a_moment(write):
-    path = write(changed())
-    load_campaign(path)
-    begun = time.perf_counter()
-    assert load_campaign(path) == parse_campaign(changed())
-    assert time.perf_counter() - begun < 2
+def test_a_good_file_is_loaded_as_it_is_parsed(write):
+    assert load_campaign(write(changed())) == parse_campaign(changed())
 
 
 @pytest.mark.parametrize(
