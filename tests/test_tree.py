@@ -71,7 +71,7 @@ def test_cpu_lock_holds_what_pyproject_asks_for(root):
     project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = list(project["dependencies"])
-    for name in ("surrogate", "xtb", "train", "report", "cpu", "dev", "postgres"):
+    for name in ("surrogate", "xtb", "train", "cpu", "dev", "postgres"):
         wanted += extras.get(name, [])
     names = {re.match(r"[\w.-]+", text).group().lower().replace("_", "-") for text in wanted}
     lock = (root / "requirements" / "cpu.txt").read_text()
