@@ -80,7 +80,7 @@ def generate_to_file(
     from serve.app import deploy
     from serve.client import ServeClient
     from serve.config import LORA_RANKS, LoraSettings, ServeConfig
-    from serve.constraints import constraint_of
+    from serve.constraints import constraints_of
     from training.bundled import resolve_base
     from training.manifest import read_adapter
 
@@ -121,7 +121,7 @@ def generate_to_file(
                 top_p=top_p,
                 max_tokens=longest_answer(requests[0], fmt) + 16,
                 seed=seed,
-                constraints=[constraint_of(r, fmt) for r in requests] if constrained else None,
+                constraints=constraints_of(requests, fmt) if constrained else None,
                 on_done=advance,
             )
     rows = [

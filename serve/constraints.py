@@ -7,15 +7,16 @@ never reaches the engine (a malformed one stalls every request behind it).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from defects.errors import RuleError
+from defects.hosts import Host
 from defects.rules import Rules
 from defects.text import Frame, Request, answer_grammar
-from serve.hosts import HostTable
+from serve.hosts import MAX_CELLS, HostTable
 from serve.schemas import Constraint
 
 CACHED = 64
@@ -53,7 +54,7 @@ class ConstraintTable:
     def request(self, constraint: Constraint) -> Request:
         """The request behind a constraint; raises as `check`."""
         host = self._hosts.get(constraint.host, list(constraint.supercell))
-        if host.n_sites > MAX_SITES:
+        if not can_constrain(host):
             raise RuleError(
                 f"a host of {host.n_sites} sites is too large to constrain answers for (at most "
                 f"{MAX_SITES})"
@@ -86,3 +87,15 @@ def constraint_of(request: Request, fmt: str) -> dict[str, Any]:
         "matrix": list(request.frame.matrix),
         "shift": list(request.frame.shift),
     }
+
+
+def can_constrain(host: Host) -> bool:
+    """Whether the server takes constraints for a host of this size."""
+    return host.n_sites <= MAX_SITES and host.n_cells <= MAX_CELLS
+
+
+def constraints_of(requests: Sequence[Request], fmt: str) -> list[dict[str, Any]] | None:
+    """Constraints of requests for one host; None where it is too large for them."""
+    if not all(can_constrain(request.host) for request in requests):
+        return None
+    return [constraint_of(request, fmt) for request in requests]

@@ -23,7 +23,7 @@ from defects.rules import Rules
 from defects.structures import to_structure
 from defects.targets import probability_of_meeting, surrogate_error
 from defects.text import Frame, Request, build_prompt, longest_answer, parse_answer, random_frame
-from serve.constraints import MAX_SITES, constraint_of
+from serve.constraints import MAX_SITES, can_constrain, constraint_of
 from serve.design_schemas import DesignBody
 from serve.hosts import HostTable
 from serve.replies import Reply, error_reply
@@ -73,7 +73,7 @@ def requests_of(body: DesignBody, host: Host) -> list[Request]:
     RuleError
         Rules that nothing meets, or a host that is too large.
     """
-    if host.n_sites > MAX_SITES:
+    if not can_constrain(host):
         raise RuleError(f"a host of {host.n_sites} sites is too large (at most {MAX_SITES})")
     rules = Rules(**body.rules.model_dump())
     rules.validate_for(host)

@@ -11,7 +11,7 @@ from defects.errors import HostError, RuleError
 from defects.hosts import get_host
 from defects.rules import Rules
 from defects.text import Request, answer_grammar, random_frame
-from serve.constraints import ConstraintTable, constraint_of
+from serve.constraints import ConstraintTable, constraint_of, constraints_of
 from serve.schemas import Constraint
 
 HOST = get_host("MoS2", "4x4")
@@ -40,3 +40,12 @@ def test_check_refuses_what_cannot_be_met():
         table.check(Constraint.model_validate(wire | {"host": "/etc/passwd"}))
     with pytest.raises(RuleError, match="no Te"):
         table.check(Constraint.model_validate(wire | {"defects": ["V_Te"]}))
+
+
+def test_a_host_too_large_goes_without():
+    def made(cell):
+        return constraints_of([Request(get_host("MoS2", cell), RULES)], "compact")
+
+    assert made("20x20") is not None
+    assert ConstraintTable().grammar(made("8x8")[0])
+    assert made("21x20") is None
