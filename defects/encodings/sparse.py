@@ -17,6 +17,7 @@ from defects.configuration import Configuration
 from defects.encodings.arrays import DefectArrays, defect_arrays
 from defects.encodings.pairs import PairTable, pair_table
 from defects.encodings.stabiliser import stabiliser_orders
+from defects.encodings.triples import triple_features, triple_names
 from defects.errors import ModelError
 from defects.hosts import Host
 from defects.rules import parse_defect
@@ -32,7 +33,8 @@ class SparseEncoder:
     host's group leave the configuration as it is (`stabiliser_orders`); then for every unordered
     pair of defect kinds the distances of its `n_sorted` closest pairs (an absent pair counts as
     twice the largest distance of the host: far away), the ranks of their orbits (which tell apart
-    what the distance does not), and how many pairs lie in each of the first `n_shells` shells.
+    what the distance does not), and how many pairs lie in each of the first `n_shells` shells; with
+    `triples`, last, the closest triangle of every three kinds (`triple_features`).
 
     Parameters
     ----------
@@ -44,6 +46,9 @@ class SparseEncoder:
         with more are encoded too, but beyond what a model saw (`exceeds`).
     n_sorted, n_shells : int
         See above.
+    triples : bool
+        Whether to add three-body features. Off: they cost more columns than they gain
+        (docs/results.md).
 
     Raises
     ------
@@ -58,6 +63,7 @@ class SparseEncoder:
         max_defects: int = 6,
         n_sorted: int = 3,
         n_shells: int = 8,
+        triples: bool = False,
     ) -> None:
         if not defects:
             raise ModelError("an encoder needs at least one defect in its vocabulary")
@@ -69,6 +75,7 @@ class SparseEncoder:
         self.max_defects = max_defects
         self.n_sorted = n_sorted
         self.n_shells = n_shells
+        self.triples = triples
 
     @cached_property
     def table(self) -> PairTable:
@@ -95,7 +102,7 @@ class SparseEncoder:
             for letter in ("distance", "orbit"):
                 names += [f"{letter}{i}{pair}" for i in range(self._slots(a, b))]
             names += [f"shell{i}{pair}" for i in range(self.n_shells)]
-        return names
+        return names + (triple_names(self.defects) if self.triples else [])
 
     def transform(self, configurations: Sequence[Configuration]) -> np.ndarray:
         """Features of configurations.
@@ -138,6 +145,8 @@ class SparseEncoder:
             shells = np.where(here, shell, -1)
             columns += [distance[ranks], ranks]
             columns += [(shells == s).sum(axis=1)[:, None] for s in range(self.n_shells)]
+        if self.triples:
+            columns.append(triple_features(arrays, table, n_kinds))
         return np.concatenate(columns, axis=1)
 
     def exceeds(self, configurations: Sequence[Configuration]) -> np.ndarray:
@@ -153,6 +162,7 @@ class SparseEncoder:
             "max_defects": self.max_defects,
             "n_sorted": self.n_sorted,
             "n_shells": self.n_shells,
+            "triples": self.triples,
             "n_orbits": self.table.n_orbits,
             "n_features": len(self.feature_names),
         }
@@ -178,6 +188,7 @@ class SparseEncoder:
                 int(spec["max_defects"]),
                 int(spec["n_sorted"]),
                 int(spec["n_shells"]),
+                bool(spec.get("triples", False)),
             )
             n_orbits, n_features = int(spec["n_orbits"]), int(spec["n_features"])
         except (KeyError, TypeError, ValueError) as error:

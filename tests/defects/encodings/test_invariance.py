@@ -55,7 +55,7 @@ def graph_content(configuration: Configuration) -> tuple[Counter, Counter]:
 @given(**draws)
 def test_sparse_features_and_graph(name: str, seed: int, number: int) -> None:
     host, defects, (one, image) = pair_of(name, seed, number)
-    features = SparseEncoder(host, defects).transform([one, image])
+    features = SparseEncoder(host, defects, triples=True).transform([one, image])
     np.testing.assert_array_equal(features[0], features[1])
     assert graph_content(one) == graph_content(image)
 
