@@ -15,6 +15,7 @@ import argparse
 import json
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +29,37 @@ from defects.sampling import random_configuration
 from defects.surrogates import FittedSurrogate, load_surrogate
 from training.surrogate import fit_surrogate
 from training.surrogate_metrics import figures, grouped_folds
+from training.surrogate_task import RELATED
 
 
 def cross_validate(
-    dataset: Dataset, name: str, folder: Path, **settings: Any
+    dataset: Dataset, name: str, folder: Path, fold_seed: int = 1, **settings: Any
 ) -> tuple[dict[str, Any], FittedSurrogate]:
     """Figures of one property over five outer folds, and the last fold's surrogate."""
-    records = [r for r in dataset if name in r.properties]
+    records = [r for r in dataset if r.properties]
     configurations = [r.configuration for r in records]
-    truth = np.array([r.properties[name] for r in records])
-    folds = grouped_folds([c.key for c in configurations], 5, seed=1)
+    truth = np.array([r.properties.get(name, np.nan) for r in records])
+    help_name = RELATED.get(name, ("", 0.0))[0]
+    helping = np.array([r.properties.get(help_name, np.nan) for r in records])
+    known = ~np.isnan(truth)
+    # Configurations without a label of this property are never tested; they stay to learn from.
+    folds = np.full(len(truth), -1)
+    keys = [c.key for c, here in zip(configurations, known, strict=True) if here]
+    folds[known] = grouped_folds(keys, 5, seed=fold_seed)
     mean, std = np.empty_like(truth), np.empty_like(truth)
     kinds, wall, cpu = [], 0.0, 0.0
     for k in range(5):
+        # Labels of the related property are held back with those of the fold.
         train, test = np.flatnonzero(folds != k), np.flatnonzero(folds == k)
         started = time.perf_counter(), time.process_time()
-        out = folder / f"{name}-{k}"
+        out = folder / f"{name}-{fold_seed}-{k}"
         manifest = fit_surrogate(
-            [configurations[i] for i in train], {name: truth[train]}, dataset.host, out, **settings
+            [configurations[i] for i in train],
+            {name: truth[train]},
+            dataset.host,
+            out,
+            related={help_name: helping[train]} if help_name in dataset.properties else None,
+            **settings,
         )
         wall += time.perf_counter() - started[0]
         cpu += time.process_time() - started[1]
@@ -55,9 +69,9 @@ def cross_validate(
         mean[test], std[test] = found.mean[:, 0], found.std[:, 0]
     return {
         "property": name,
-        "labels": len(truth),
+        "labels": int(known.sum()),
         "models": kinds,
-        **figures(truth, mean, std),
+        **figures(truth[known], mean[known], std[known]),
         "fit_wall_s": wall / 5,
         "fit_cpu_s": cpu / 5,
     }, surrogate
@@ -83,8 +97,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--data", required=True, help="dataset folder or name of a shipped one")
     parser.add_argument("--property", action="append", required=True, dest="properties")
-    parser.add_argument("--model", default="auto", choices=["auto", "trees", "pairs"])
+    parser.add_argument("--model", default="auto", help="auto, or a kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--fold-seed", type=int, action="append", help="of the outer folds; 1")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     args = parser.parse_args()
@@ -93,11 +108,12 @@ def main() -> None:
     rows = []
     print(f"{'property':28} labels  MAE meV  RMSE    R2      <20 meV  cov90  width  fit s  1/s")
     with tempfile.TemporaryDirectory() as folder:
-        for name in args.properties:
+        for name, fold_seed in product(args.properties, args.fold_seed or [1]):
             row, surrogate = cross_validate(
                 dataset,
                 name,
                 Path(folder),
+                fold_seed,
                 model=args.model,
                 seed=args.seed,
                 threads=args.threads,

@@ -18,7 +18,7 @@ import numpy as np
 
 from defects.configuration import Configuration
 from defects.encodings.sparse import SparseEncoder
-from defects.errors import DatasetError
+from defects.errors import DatasetError, ModelError
 from defects.hosts import Host
 from defects.rules import Rules
 from defects.surrogates.blas import blas_threads
@@ -26,8 +26,8 @@ from defects.surrogates.encoded import Encoded
 from defects.surrogates.fitted import host_to_dict
 from defects.surrogates.folder import finish_folder, unfinished_folder
 from defects.surrogates.kinds import AUTO, check_kind
-from training.surrogate_property import fit_property
-from training.surrogate_task import FitOptions
+from training.surrogate_property import LabelSet, fit_property
+from training.surrogate_task import RELATED, FitOptions
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ def fit_surrogate(
     budget_s: float | None = None,
     threads: int | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
+    related: Mapping[str, Sequence[float] | np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Fit a surrogate and leave it as a finished folder.
 
@@ -73,6 +74,9 @@ def fit_surrogate(
         Symmetric trees per fold; half as many of the other kind are added.
     params : mapping of kind to hyperparameters, optional
         Where they differ from the kind's defaults.
+    related : mapping of property name to array, shape (n,), optional
+        Labels like `values` of properties that are not to be predicted themselves, but may help:
+        a LUMO with few labels learns from a gap with many.
     budget_s : float, optional
         With ``auto``: once this many seconds are spent, no further kind is tried.
     threads : int, optional
@@ -95,11 +99,11 @@ def fit_surrogate(
     if model != "auto":
         check_kind(model)
     labels = _labels(configurations, values)
-    encoder = _encoder(configurations, host, rules)
+    encoder = make_encoder(configurations, host, rules)
     batch = Encoded(configurations, encoder)
     keys = [c.key for c in configurations]
     for name, column in labels.items():
-        _check_labels(name, column, keys)
+        check_labels(name, column, keys)
 
     options = FitOptions(
         n_folds=N_FOLDS,
@@ -109,26 +113,31 @@ def fit_surrogate(
         deadline=None if budget_s is None else started + budget_s,
     )
     labelled = np.zeros(len(configurations), dtype=bool)
+    helping = _labels(configurations, related or {}, needed=False)
+    sets = {
+        name: label_set(configurations, keys, column, encoder)
+        for name, column in {**helping, **labels}.items()
+    }
     with unfinished_folder(out_dir) as work, blas_threads(1):
         entries: dict[str, Any] = {}
         for number, (name, column) in enumerate(labels.items()):
             rows = np.flatnonzero(~np.isnan(column))
             labelled[rows] = True
-            part = Encoded([configurations[i] for i in rows], encoder)
-            fitted, report = fit_property(
+            fitted = fit_property(
                 name,
-                part,
-                column[rows],
-                [keys[i] for i in rows],
+                sets[name],
                 AUTO if model == "auto" else (model,),
                 options,
                 params,
+                {other: found for other, found in sets.items() if other != name},
             )
             folder = f"{number:02d}-{name}"
             (work / folder).mkdir()
-            fitted.save(work / folder)
-            entries[name] = {"folder": folder, **report}
-            logger.info("%s: %s, MAE %.4g", name, report["model"], report["metrics"]["mae"])
+            fitted.model.save(work / folder)
+            entries[name] = {"folder": folder, **fitted.report}
+            logger.info(
+                "%s: %s, MAE %.4g", name, fitted.report["model"], fitted.report["metrics"]["mae"]
+            )
         counts = batch.counts[labelled]
         manifest = {
             "host": host_to_dict(host),
@@ -139,7 +148,7 @@ def fit_surrogate(
                 "counts": dict(zip(encoder.defects, map(int, counts.max(axis=0)), strict=True)),
             },
             "n_labels": int(labelled.sum()),
-            "data_sha256": _data_hash(keys, labels),
+            "data_sha256": _data_hash(keys, {**helping, **labels}),
             "seed": seed,
             "model": model,
             "iterations": iterations,
@@ -190,13 +199,14 @@ def train_from_dataset(
         )
     records = [r for r in dataset if r.properties]
     configurations = [r.configuration for r in records]
-    values = {
+    helping = {RELATED[name][0] for name in names if name in RELATED} & set(dataset.properties)
+    columns = {
         name: np.array([r.properties.get(name, np.nan) for r in records], dtype=float)
-        for name in names
+        for name in [*names, *sorted(helping.difference(names))]
     }
     return fit_surrogate(
         configurations,
-        values,
+        {name: columns[name] for name in names},
         dataset.host,
         out_dir,
         rules=rules,
@@ -206,13 +216,28 @@ def train_from_dataset(
         budget_s=budget_s,
         threads=threads,
         params=params,
+        related={name: column for name, column in columns.items() if name not in names},
     )
 
 
+def label_set(
+    configurations: Sequence[Configuration],
+    keys: Sequence[str],
+    column: np.ndarray,
+    encoder: SparseEncoder,
+) -> LabelSet:
+    """The labels of one property that are there: those of a column that are not NaN."""
+    rows = np.flatnonzero(~np.isnan(column))
+    batch = Encoded([configurations[i] for i in rows], encoder)
+    return LabelSet(batch, column[rows], [keys[i] for i in rows])
+
+
 def _labels(
-    configurations: Sequence[Configuration], values: Mapping[str, Sequence[float] | np.ndarray]
+    configurations: Sequence[Configuration],
+    values: Mapping[str, Sequence[float] | np.ndarray],
+    needed: bool = True,
 ) -> dict[str, np.ndarray]:
-    if not values:
+    if needed and not values:
         raise DatasetError("no property to fit; name at least one")
     labels = {}
     for name, column in values.items():
@@ -229,7 +254,14 @@ def _labels(
     return labels
 
 
-def _check_labels(name: str, column: np.ndarray, keys: Sequence[str]) -> None:
+def check_labels(name: str, column: np.ndarray, keys: Sequence[str]) -> None:
+    """Raise unless there are labels enough of a property, and they differ.
+
+    Raises
+    ------
+    DatasetError
+        Says what is wrong with them.
+    """
     known = np.flatnonzero(~np.isnan(column))
     if not len(known):
         raise DatasetError(f"{name}: all {len(column)} labels are missing (NaN); nothing to fit")
@@ -245,9 +277,23 @@ def _check_labels(name: str, column: np.ndarray, keys: Sequence[str]) -> None:
         )
 
 
-def _encoder(
+def make_encoder(
     configurations: Sequence[Configuration], host: Host, rules: Rules | Sequence[str] | None
 ) -> SparseEncoder:
+    """The encoder for some configurations and whatever else the rules allow.
+
+    Raises
+    ------
+    ModelError
+        When a configuration is on another host.
+    """
+    # First: another host's defects would look like names that are no defects of this one.
+    for number, configuration in enumerate(configurations):
+        if configuration.host != host:
+            raise ModelError(
+                f"configuration {number} is on {configuration.host.key}, the surrogate is to be "
+                f"of {host.key}: one surrogate per host"
+            )
     wanted = list(rules.defects if isinstance(rules, Rules) else rules or ())
     counts = [c.counts() for c in configurations]
     found = sorted({name for c in counts for name in c})

@@ -10,7 +10,7 @@ from typing import Any
 
 from defects.errors import ModelError
 from defects.surrogates.kinds import check_kind
-from training.surrogate_task import FitOptions, FitTask, KindFit
+from training.surrogate_task import FitOptions, FitTask, KindFit, related_of
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,19 @@ class Fitter:
 
 _DESCRIPTORS = ("descriptors", ("catboost", "dscribe"))
 FITTERS: dict[str, Fitter] = {
+    "related": Fitter("training.surrogate_related", "fit_related"),
+    "stack": Fitter("training.surrogate_stack", "fit_stack"),
     "trees": Fitter("training.surrogate_trees", "fit_trees"),
     "pairs": Fitter("training.surrogate_pairs", "fit_pairs"),
     "slices": Fitter("training.surrogate_slices", "fit_slices"),
     "soap": Fitter("training.surrogate_dscribe", "fit_soap", *_DESCRIPTORS),
     "coulomb": Fitter("training.surrogate_dscribe", "fit_coulomb", *_DESCRIPTORS),
     "sine": Fitter("training.surrogate_dscribe", "fit_sine", *_DESCRIPTORS),
+    "shells": Fitter("training.surrogate_shells", "fit_shells"),
+    "formula": Fitter(
+        "training.surrogate_formula", "fit_formula", "symbolic", ("catboost", "pyoperon")
+    ),
+    "graph": Fitter("training.surrogate_graph", "fit_graph", "train", ("catboost", "torch")),
     "embedding": Fitter(
         "training.surrogate_embedding", "fit_embedding", "train", ("catboost", "torch")
     ),
@@ -52,6 +59,13 @@ FITTERS: dict[str, Fitter] = {
         ("catboost", "torch", "transformers"),
     ),
 }
+
+
+def applies(kind: str, task: FitTask) -> bool:
+    """Whether a kind can be of use for a task: whether it has what the kind builds on."""
+    if kind == "related":
+        return related_of(task) is not None
+    return kind != "stack" or len(task.fits) > 1
 
 
 def missing(kind: str) -> str | None:

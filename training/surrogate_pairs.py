@@ -16,7 +16,8 @@ from training.surrogate_task import FitOptions, FitTask, KindFit, settings_from
 #: No search where even the best start's error is this many times that of another model.
 HOPELESS = 4.0
 
-_STARTS = (
+#: Hyperparameters from which a search may start.
+STARTS = (
     PairKernelSettings(),
     # Formation energies: nearly additive, terms shared by all compositions.
     PairKernelSettings(decay=2.0, smoothing=0.7, count_width=50.0, composition=90.0, mixed1=2.5,
@@ -84,24 +85,25 @@ def search_settings(
 
     def error(settings: PairKernelSettings) -> float:
         try:
-            covariance = _covariance(batch.encoder, settings, occupancy)
+            covariance = pair_covariance(batch.encoder, settings, occupancy)
             mean = leave_one_out(covariance, z, settings.noise)
         except np.linalg.LinAlgError:
             return float("inf")
         value = float((np.abs(mean - z) * weight).mean())
         return value if np.isfinite(value) else float("inf")
 
-    scores = [error(s) for s in _STARTS]
-    best, low = _STARTS[int(np.argmin(scores))], min(scores)
+    scores = [error(s) for s in STARTS]
+    best, low = STARTS[int(np.argmin(scores))], min(scores)
     for _ in range(how.search_steps if low < HOPELESS * rival else 0):
-        candidate = _neighbour(best, rng)
+        candidate = neighbour(best, rng)
         score = error(candidate)
         if score < low:
             best, low = candidate, score
     return best
 
 
-def _neighbour(settings: PairKernelSettings, rng: np.random.Generator) -> PairKernelSettings:
+def neighbour(settings: PairKernelSettings, rng: np.random.Generator) -> PairKernelSettings:
+    """A random step from some hyperparameters."""
     names = [f.name for f in fields(settings)]
     changed = {}
     for name in rng.choice(names, size=int(rng.integers(1, 4)), replace=False):
@@ -113,9 +115,10 @@ def _neighbour(settings: PairKernelSettings, rng: np.random.Generator) -> PairKe
     return replace(settings, **changed)
 
 
-def _covariance(
+def pair_covariance(
     encoder: SparseEncoder, settings: PairKernelSettings, occupancy: PairOccupancy
 ) -> np.ndarray:
+    """Covariance of all configurations with each other, shape (n, n)."""
     return PairKernel(encoder.host, encoder.defects, settings).matrix(occupancy, occupancy)
 
 
@@ -130,15 +133,16 @@ def fit_pairs(task: FitTask, options: FitOptions) -> KindFit:
         task.rival / task.scale,
         settings_from(PairSettings(), options.params),
     )
-    covariance = _covariance(batch.encoder, settings, batch.occupancy)
+    covariance = pair_covariance(batch.encoder, settings, batch.occupancy)
     held_out = np.empty(len(folds))
     for k in range(task.n_folds):
         train, test = np.flatnonzero(folds != k), np.flatnonzero(folds == k)
-        weights = _weights(covariance[np.ix_(train, train)], task.z[k][train], settings.noise)
+        weights = solve_weights(covariance[np.ix_(train, train)], task.z[k][train], settings.noise)
         held_out[test] = covariance[np.ix_(test, train)] @ weights
-    weights = _weights(covariance, task.z[-1], settings.noise)
+    weights = solve_weights(covariance, task.z[-1], settings.noise)
     return KindFit(PairModel(batch.encoder, settings, batch.arrays, weights), held_out)
 
 
-def _weights(covariance: np.ndarray, z: np.ndarray, noise: float) -> np.ndarray:
+def solve_weights(covariance: np.ndarray, z: np.ndarray, noise: float) -> np.ndarray:
+    """Weights of a process with this covariance of its labels."""
     return np.linalg.solve(covariance + noise**2 * np.eye(len(z)), z)

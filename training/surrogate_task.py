@@ -11,6 +11,7 @@ import numpy as np
 from defects.errors import ModelError
 from defects.surrogates.encoded import Encoded
 from defects.surrogates.kinds import KindModel
+from defects.surrogates.mean_model import MeanModel
 
 _Settings = TypeVar("_Settings")
 
@@ -74,6 +75,26 @@ class KindFit:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Labels:
+    """Labels of another property, as `FitTask.related` holds them.
+
+    Attributes
+    ----------
+    batch : Encoded, m labelled configurations
+    values : ndarray, shape (m,)
+    folds : ndarray of int, shape (m,)
+        Of the same folds: a configuration that the task has too is in the same one.
+    rows : ndarray of int, shape (n,)
+        Which of these configurations each of the task's is, -1 where it has no such label.
+    """
+
+    batch: Encoded
+    values: np.ndarray
+    folds: np.ndarray
+    rows: np.ndarray
+
+
 class FitTask:
     """Labels of one property, with folds and standardised targets.
 
@@ -85,6 +106,8 @@ class FitTask:
         Labels, in the property's unit.
     folds : ndarray of int, shape (n,)
         Equivalent configurations share a fold.
+    related : mapping of property name to Labels, optional
+        Labels of other properties.
 
     Attributes
     ----------
@@ -104,9 +127,18 @@ class FitTask:
     rival : float
         Smallest mean absolute error of another kind on these folds so far, in the property's
         unit; infinite where none was fitted.
+    fits : dict of kind to KindFit
+        What was fitted on these folds so far.
     """
 
-    def __init__(self, name: str, batch: Encoded, values: np.ndarray, folds: np.ndarray) -> None:
+    def __init__(
+        self,
+        name: str,
+        batch: Encoded,
+        values: np.ndarray,
+        folds: np.ndarray,
+        related: Mapping[str, Labels] | None = None,
+    ) -> None:
         self.name, self.batch, self.values, self.folds = name, batch, values, folds
         self.n_folds = int(folds.max()) + 1
         self.divisor = batch.divisor(name)
@@ -118,6 +150,12 @@ class FitTask:
         self.scale = float(left.std()) or 1.0
         self.z = [(self.total - self.columns @ c) / self.scale for c in self.coefficients]
         self.rival = float("inf")
+        self.fits: dict[str, KindFit] = {}
+        self.related = dict(related or {})
+
+    def mean_model(self, kind: str, fit: KindFit) -> MeanModel:
+        """A fit with the baseline and scale of this task."""
+        return MeanModel(self.name, kind, self.coefficients, self.scale, fit.model)
 
     def held_out_mean(self, fit: KindFit) -> np.ndarray:
         """Held-out predictions of a fit in the property's unit, shape (n,)."""
@@ -126,6 +164,22 @@ class FitTask:
             baseline = np.einsum("nc,nc->n", self.columns, self.coefficients[self.folds])
             total = baseline + self.scale * total
         return total / self.divisor
+
+
+#: Property -> the one it is related to, and the slope if nothing else varied: with levels, the
+#: identity LUMO - HOMO = gap.
+RELATED: dict[str, tuple[str, float]] = {
+    "lumo": ("homo_lumo_gap", 1.0),
+    "homo": ("homo_lumo_gap", -1.0),
+    "fermi_level": ("homo_lumo_gap", 0.0),
+}
+
+
+def related_of(task: FitTask) -> str | None:
+    """The property whose labels can help a task: a relative with labels for all its rows."""
+    name, _ = RELATED.get(task.name, (None, 0.0))
+    labels = task.related.get(name) if name else None
+    return name if labels is not None and (labels.rows >= 0).all() else None
 
 
 def _least_squares(columns: np.ndarray, total: np.ndarray) -> np.ndarray:

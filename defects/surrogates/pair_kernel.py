@@ -111,20 +111,25 @@ class PairKernel:
 
     def __init__(self, host: Host, defects: tuple[str, ...], settings: PairKernelSettings) -> None:
         self.settings = settings
-        self._transform = _similarity_root(host, defects, settings)
+        self._transform = similarity_root(host, defects, settings)
 
     def matrix(self, left: PairOccupancy, right: PairOccupancy) -> np.ndarray:
         """Covariance of every left with every right configuration, shape (n, m)."""
         s = self.settings
         pairs = (left.pairs @ self._transform) @ (right.pairs @ self._transform).T
         dot = left.counts @ right.counts.T
-        squared = (left.counts**2).sum(1)[:, None] + (right.counts**2).sum(1)[None] - 2 * dot
-        same = np.exp(-np.maximum(squared, 0) / (2 * s.count_width**2))
         mixed = pairs * (s.mixed1 + pairs * (s.mixed2 + pairs * s.mixed3))
+        same = self.same(left, right)
         return s.constant + s.linear * dot + s.pair * pairs + same * (s.composition + mixed)
 
+    def same(self, left: PairOccupancy, right: PairOccupancy) -> np.ndarray:
+        """How alike the compositions are, 0 to 1, shape (n, m)."""
+        dot = left.counts @ right.counts.T
+        squared = (left.counts**2).sum(1)[:, None] + (right.counts**2).sum(1)[None] - 2 * dot
+        return np.exp(-np.maximum(squared, 0) / (2 * self.settings.count_width**2))
 
-def _similarity_root(
+
+def similarity_root(
     host: Host, defects: tuple[str, ...], settings: PairKernelSettings
 ) -> np.ndarray:
     """Matrix R with R Rᵀ the similarity of pair columns, shape (columns, columns)."""

@@ -54,7 +54,8 @@ class PairModel:
         return PairKernel(self.encoder.host, self.encoder.defects, self.settings)
 
     @cached_property
-    def _training(self) -> PairOccupancy:
+    def training(self) -> PairOccupancy:
+        """Occupancies of the training configurations."""
         return pair_occupancy(self.arrays, self.encoder.host, self.encoder.defects)
 
     def predict(self, batch: Encoded, threads: int = 1) -> np.ndarray:
@@ -66,7 +67,7 @@ class PairModel:
         out = np.empty(len(occupancy))
         for start in range(0, len(occupancy), CHUNK):
             rows = slice(start, start + CHUNK)
-            out[rows] = self._kernel.matrix(occupancy[rows], self._training) @ self.weights
+            out[rows] = self._kernel.matrix(occupancy[rows], self.training) @ self.weights
         return out
 
     def save(self, folder: Path) -> None:
