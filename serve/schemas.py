@@ -19,7 +19,7 @@ Prompt = Annotated[str, Field(min_length=1, max_length=400_000)]
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
 Repetition = Annotated[int, Field(ge=1, le=64)]
 FrameEntry = Annotated[int, Field(ge=-1, le=1)]
-Shift = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Shift = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 def _defect(name: str) -> str:

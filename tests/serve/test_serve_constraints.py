@@ -49,3 +49,15 @@ def test_a_host_too_large_goes_without():
     assert made("20x20") is not None
     assert ConstraintTable().grammar(made("8x8")[0])
     assert made("21x20") is None
+
+
+def test_every_random_frame_is_a_constraint():
+    # A shift is rounded to two decimals, one in two hundred to 1.
+    rng = np.random.default_rng(0)
+    shifts = set()
+    for _ in range(1000):
+        request = Request(HOST, RULES, {}, random_frame(HOST, rng))
+        wire = json.loads(json.dumps(constraint_of(request, "full")))
+        assert ConstraintTable().request(Constraint.model_validate(wire)).frame == request.frame
+        shifts |= set(wire["shift"])
+    assert {0.0, 1.0} <= shifts
