@@ -46,7 +46,7 @@ class EmbeddingSettings:
     l2_leaf_reg: float = 0.3
     dimension: int = 12
     width: int = 64
-    pretraining_steps: int = 1000
+    pretraining_steps: int = 600
     temperature: float = 0.1
     pretraining_seed: int = 0
 

@@ -179,7 +179,7 @@ def _tokenizer(text: str) -> Tokenizer:
 
     try:
         return Tokenizer.from_str(text)
-    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+    except Exception as error:  # the library raises nothing narrower
         raise ValueError(f"{TOKENIZER_FILE} is no tokenizer: {error}") from error
 
 
