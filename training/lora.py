@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from training.manifest import (
     read_adapter,
     unfinished_adapter,
 )
-from training.spec import AdapterSpec, LoraHyperparameters, Resources
+from training.spec import AdapterSpec, LoraHyperparameters, Resources, check_settings
 
 __all__ = ["AdapterResult", "AdapterSpec", "LoraHyperparameters", "Resources", "train_adapter"]
 
@@ -69,6 +69,8 @@ def train_adapter(
         If the base model or the parent is missing, no example fits, or the training failed.
     """
     check_base(spec.base)
+    resources = resources or Resources()
+    check_settings(spec.hyperparameters, resources)
     parent = None if spec.parent is None else read_adapter(spec.parent)
     fingerprint = spec.fingerprint()
     root = Path(spec.root).absolute()
@@ -80,6 +82,7 @@ def train_adapter(
     runs.mkdir(parents=True, exist_ok=True)
     name = f"{spec.prefix}-{fingerprint[:16]}"
     progress_file = runs / f"{name}.jsonl"
+    progress_file.touch()  # it holds the folder while other runs end
     with ray_running(), watching(progress_file, on_progress):
         metrics, checkpoint = _fit(spec, resources, name, storage_path or str(runs), progress_file)
         with unfinished_adapter(root) as work:
@@ -100,10 +103,16 @@ def train_adapter(
                     **spec.facts,
                 },
             )
-    if storage_path is None:
-        shutil.rmtree(runs / name, ignore_errors=True)
-    progress_file.unlink(missing_ok=True)
+    _tidy(runs, name)
     return result
+
+
+def _tidy(runs: Path, name: str) -> None:
+    """Remove what a run that is over kept here to go on from, and the folder with the last one."""
+    shutil.rmtree(runs / name, ignore_errors=True)
+    (runs / f"{name}.jsonl").unlink(missing_ok=True)
+    with suppress(OSError):  # other runs are under way
+        runs.rmdir()
 
 
 def _fit(
@@ -152,7 +161,9 @@ def _fit(
         raise ModelError(f"training {spec.prefix} failed: {_first_failure(error)}") from error
     returned = result.return_value or {}
     if "error" in returned:
+        # Nothing to go on from: the same would fail the same way.
         shutil.rmtree(Path(storage_path) / name, ignore_errors=True)
+        _tidy(progress_file.parent, name)
         raise ModelError(returned["error"])
     return dict(returned.get("metrics") or result.metrics), result.checkpoint
 
