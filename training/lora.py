@@ -22,7 +22,7 @@ from training.manifest import (
     read_adapter,
     unfinished_adapter,
 )
-from training.spec import AdapterSpec, LoraHyperparameters, Resources, check_settings
+from training.spec import AdapterSpec, LoraHyperparameters, Resources
 
 __all__ = ["AdapterResult", "AdapterSpec", "LoraHyperparameters", "Resources", "train_adapter"]
 
@@ -69,14 +69,13 @@ def train_adapter(
         If the base model or the parent is missing, no example fits, or the training failed.
     """
     check_base(spec.base)
-    resources = resources or Resources()
-    check_settings(spec.hyperparameters, resources)
     parent = None if spec.parent is None else read_adapter(spec.parent)
     fingerprint = spec.fingerprint()
     root = Path(spec.root).absolute()
     finished = find_adapter(root, spec.prefix, fingerprint)
     if finished is not None:
         return finished
+    resources = resources or Resources()
     resources = resources or Resources()
     runs = root / RUNS
     runs.mkdir(parents=True, exist_ok=True)
