@@ -13,6 +13,7 @@ from defects.errors import DatasetError, HostError, OracleError
 from defects.hosts import Host, builtin_hosts, get_host
 from defects.properties import VACANCY
 from defects.rules import parse_defect
+from defects.targets import Target
 from design_loop.config.dataset_facts import DatasetFacts, dataset_facts
 from design_loop.config.explain import explain
 from design_loop.config.problems import Problem, did_you_mean
@@ -22,6 +23,9 @@ Sections = Mapping[str, Any]
 #: Where a name is a folder and not something to look up.
 _PATH = re.compile(r"^(/|\.{1,2}(/|$)|~)")
 _HUB_NAME = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+
+#: More defects add up to more of these: no label bounds them.
+_EXTENSIVE = ("energy", "formation_energy")
 
 #: Settings of `serve.config` that the driver fills in.
 _DRIVERS = ("base_model", "base_id", "adapter_roots", "surrogate", "host_files", "log_dir")
@@ -140,12 +144,21 @@ def _labels(sections: Sections, facts: DatasetFacts) -> Iterator[Problem]:
     for i, target in enumerate(targets):
         values = facts.labels.get(target.property, [])
         if values and not any(target.satisfied(value) for value in values):
-            yield Problem(
-                ("targets", i),
-                f"{target.text()}: none of the dataset's {len(values)} labels meets it (they lie "
-                f"between {min(values):.3g} and {max(values):.3g}); it may be out of reach",
-                warning=True,
-            )
+            yield _unmet(i, target, values)
+
+
+def _unmet(position: int, target: Target, values: list[float]) -> Problem:
+    """A target that no label meets: a warning near them, out of reach far away."""
+    low, high = min(values), max(values)
+    distance = min(target.error(low), target.error(high))
+    said = (
+        f"{target.text()}: none of the dataset's {len(values)} labels meets it (they lie between "
+        f"{low:.3g} and {high:.3g})"
+    )
+    if distance > high - low and target.property not in _EXTENSIVE:
+        advice = "out of reach; write bounds near the labels, or label what comes closer"
+        return Problem(("targets", position), f"{said}: {advice}")
+    return Problem(("targets", position), f"{said}; it may be out of reach", warning=True)
 
 
 def _method(sections: Sections) -> Iterator[Problem]:

@@ -118,13 +118,25 @@ def test_problems_of_text_and_of_the_world_come_together(write):
 
 def test_a_target_that_no_label_meets_is_a_warning(write, caplog):
     with caplog.at_level(logging.WARNING):
-        load_campaign(write(changed(targets__0={"property": "homo_lumo_gap", "min": 5})))
-    assert "campaign.yaml:13: targets[0]: homo_lumo_gap ≥ 5: none of the dataset's 959" in (
+        load_campaign(write(changed(targets__0={"property": "homo_lumo_gap", "min": 3})))
+    assert "campaign.yaml:13: targets[0]: homo_lumo_gap ≥ 3: none of the dataset's 959" in (
         caplog.text
     )
     caplog.clear()
     load_campaign(write(changed()))
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize("target", ["homo_lumo_gap>=5", "homo<=-40", "homo_lumo_gap=8.5"])
+def test_a_target_far_from_every_label_is_refused(write, target):
+    """Labels: gaps of 0.01 to 2.15 eV, HOMO at about -11 eV."""
+    found = refusal(write(changed(targets__0=target)))
+    assert "none of the dataset's 959 labels" in found and "write bounds near the labels" in found
+
+
+def test_what_grows_with_the_number_of_defects_has_no_far(write, caplog):
+    load_campaign(write(changed(targets__0="formation_energy>=500")))
+    assert "it may be out of reach" in caplog.text
 
 
 def test_mixed_methods_are_a_warning(write, tmp_path, caplog):
