@@ -50,7 +50,10 @@ FITTERS: dict[str, Fitter] = {
     ),
     "graph": Fitter("training.surrogate_graph", "fit_graph", "train", ("catboost", "torch")),
     "embedding": Fitter(
-        "training.surrogate_embedding", "fit_embedding", "train", ("catboost", "torch")
+        "training.surrogate_embedding",
+        "fit_embedding",
+        "train",
+        ("catboost", "torch", "safetensors"),
     ),
     "transformer": Fitter(
         "training.surrogate_transformer",

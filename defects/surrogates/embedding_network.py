@@ -198,12 +198,13 @@ class EmbeddingNetwork:
         """Write to a safetensors file, with host and vocabulary in its header."""
         from safetensors.numpy import save_file
 
-        header = {
+        facts = {
             "host": self.host.key,
-            "defects": json.dumps(self.defects),
-            "shape": json.dumps(asdict(self.shape)),
+            "defects": self.defects,
+            "shape": asdict(self.shape),
         }
-        save_file(self.parameters, path, header)
+        # One entry: safetensors writes several in any order, and equal networks make equal files.
+        save_file(self.parameters, path, {"embedding": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: Path, encoder: SparseEncoder) -> EmbeddingNetwork:
@@ -212,17 +213,19 @@ class EmbeddingNetwork:
         Raises
         ------
         ModelError
-            When the file is missing, damaged, or of another host or vocabulary.
+            When the file is missing, damaged, or of another host or vocabulary, or safetensors is
+            not installed.
         """
-        from safetensors import SafetensorError, safe_open
-
+        try:
+            from safetensors import SafetensorError, safe_open
+        except ImportError as error:
+            raise ModelError("embeddings need safetensors: pip install safetensors") from error
         try:
             with safe_open(path, framework="np") as file:
-                header = file.metadata() or {}
+                facts = json.loads((file.metadata() or {})["embedding"])
                 parameters = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            shape = NetworkShape(**json.loads(header["shape"]))
-            defects = tuple(json.loads(header["defects"]))
-            host = header["host"]
+            shape, host = NetworkShape(**facts["shape"]), facts["host"]
+            defects = tuple(facts["defects"])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path} is no readable embedding: {error}") from error
         if host != encoder.host.key or defects != encoder.defects:

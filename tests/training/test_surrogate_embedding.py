@@ -229,6 +229,14 @@ class TestCache:
         assert "not kept" in caplog.text
 
 
+def test_equal_networks_make_equal_files(tmp_path: Path) -> None:
+    found = set()
+    for number in range(5):
+        untrained().save(tmp_path / f"{number}.safetensors")
+        found.add((tmp_path / f"{number}.safetensors").read_bytes())
+    assert len(found) == 1
+
+
 def test_an_embedding_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
     untrained().save(tmp_path / "e.safetensors")
     with pytest.raises(ModelError, match=r"V_Mo.*on MoS2-3x3x1, the surrogate has V_S"):
