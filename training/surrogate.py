@@ -27,7 +27,7 @@ from defects.surrogates.fitted import host_to_dict
 from defects.surrogates.folder import finish_folder, unfinished_folder
 from defects.surrogates.kinds import AUTO, check_kind
 from training.surrogate_property import LabelSet, fit_property
-from training.surrogate_task import RELATED, FitOptions
+from training.surrogate_task import FitOptions, helping
 
 logger = logging.getLogger(__name__)
 
@@ -113,10 +113,10 @@ def fit_surrogate(
         deadline=None if budget_s is None else started + budget_s,
     )
     labelled = np.zeros(len(configurations), dtype=bool)
-    helping = _labels(configurations, related or {}, needed=False)
+    others = _labels(configurations, related or {}, needed=False)
     sets = {
         name: label_set(configurations, keys, column, encoder)
-        for name, column in {**helping, **labels}.items()
+        for name, column in {**others, **labels}.items()
     }
     with unfinished_folder(out_dir) as work, blas_threads(1):
         entries: dict[str, Any] = {}
@@ -148,7 +148,7 @@ def fit_surrogate(
                 "counts": dict(zip(encoder.defects, map(int, counts.max(axis=0)), strict=True)),
             },
             "n_labels": int(labelled.sum()),
-            "data_sha256": _data_hash(keys, {**helping, **labels}),
+            "data_sha256": _data_hash(keys, {**others, **labels}),
             "seed": seed,
             "model": model,
             "iterations": iterations,
@@ -199,10 +199,9 @@ def train_from_dataset(
         )
     records = [r for r in dataset if r.properties]
     configurations = [r.configuration for r in records]
-    helping = {RELATED[name][0] for name in names if name in RELATED} & set(dataset.properties)
     columns = {
         name: np.array([r.properties.get(name, np.nan) for r in records], dtype=float)
-        for name in [*names, *sorted(helping.difference(names))]
+        for name in [*names, *helping(names, dataset.properties)]
     }
     return fit_surrogate(
         configurations,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -173,6 +173,13 @@ RELATED: dict[str, tuple[str, float]] = {
     "homo": ("homo_lumo_gap", -1.0),
     "fermi_level": ("homo_lumo_gap", 0.0),
 }
+
+
+def helping(names: Iterable[str], available: Iterable[str]) -> list[str]:
+    """Properties, not among those named, whose labels help to learn them and are available."""
+    wanted = list(names)
+    others = {RELATED[name][0] for name in wanted if name in RELATED}
+    return sorted(others.intersection(available).difference(wanted))
 
 
 def related_of(task: FitTask) -> str | None:

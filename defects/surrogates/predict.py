@@ -36,8 +36,10 @@ def predict_structures(
     path : path
         A CIF file, a folder of CIF files, a tar archive of them, or a dataset in the 2DMD layout.
     out_csv : path
-        Written whole or not at all: ``_id`` (name of the file without its ending), then for every
-        property its value and its spread, ``P,P_std``.
+        Written whole or not at all: ``_id`` (name of the file without its ending), for every
+        property its value and its spread, ``P,P_std``, and ``ood``: 1 where the structure has more
+        defects, or more of one kind, than any label of the surrogate, so that the spread does not
+        hold, else 0.
     threads : int
         Threads per prediction.
 
@@ -64,7 +66,7 @@ def predict_structures(
         with part.open("w", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             names = [n for p in surrogate.properties for n in (p, f"{p}_std")]
-            writer.writerow(["_id", *names])
+            writer.writerow(["_id", *names, "ood"])
             for ids, configurations in _batches(read_configurations(path, surrogate)):
                 predictions = surrogate.predict(configurations)
                 _write_rows(writer, ids, predictions)
@@ -157,6 +159,8 @@ def _batches(
 
 
 def _write_rows(writer: Any, ids: list[str], predictions: Predictions) -> None:
-    for name, mean, std in zip(ids, predictions.mean, predictions.std, strict=True):
+    for name, mean, std, ood in zip(
+        ids, predictions.mean, predictions.std, predictions.ood, strict=True
+    ):
         values = [f"{v:.6g}" for pair in zip(mean, std, strict=True) for v in pair]
-        writer.writerow([name, *values])
+        writer.writerow([name, *values, int(ood)])

@@ -27,18 +27,26 @@ def learn(context: Context, number: int, run: StepRun) -> None:
     a miss for these targets is a perfect example for others.
     """
     refit_surrogate(context, number, run)
-    train_next_adapter(context, number, run)
+    proposer = context.config.proposer
+    if proposer.needs_model and (number == 0 or proposer.feedback):
+        train_next_adapter(context, number, run)
 
 
 def refit_surrogate(context: Context, number: int, run: StepRun) -> None:
     """Fit the surrogate to all labels and take it into service."""
     from training.surrogate import fit_surrogate
+    from training.surrogate_task import helping
 
     settings = context.config.surrogate
     labelled = _labelled(context)
     values = {
         name: np.array([row.get(name, np.nan) for _, row, _ in labelled])
         for name in context.config.surrogate_properties
+    }
+    # A gap, where the dataset has more of them than levels, helps to learn the levels.
+    related = {
+        name: np.array([row.get(name, np.nan) for _, row, _ in labelled])
+        for name in helping(values, {p for _, row, _ in labelled for p in row})
     }
     for name, column in values.items():
         found = int(np.isfinite(column).sum())
@@ -61,6 +69,7 @@ def refit_surrogate(context: Context, number: int, run: StepRun) -> None:
         model=settings.kind,
         iterations=settings.iterations,
         budget_s=settings.max_seconds,
+        related=related,
     )
     version = context.services.use_surrogate(folder)
     run.add_surrogate(Surrogate(version, str(folder), manifest))

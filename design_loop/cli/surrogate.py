@@ -63,7 +63,7 @@ def predict(
         typer.Option(metavar="PATH", help="CIF file, folder or tar.gz of them, or 2DMD dataset."),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="FILE.csv", help="Written: _id, and P, P_std per property.")
+        Path, typer.Option(metavar="FILE.csv", help="Written: _id, P and P_std per property, ood.")
     ],
     threads: Annotated[int, typer.Option(min=1, help="CPU threads.")] = 1,
 ) -> None:

@@ -14,7 +14,7 @@ from training.surrogate_kinds import fit_kind
 from training.surrogate_metrics import grouped_folds
 from training.surrogate_property import fit_property
 from training.surrogate_stack import convex_weights
-from training.surrogate_task import FitOptions, FitTask, KindFit
+from training.surrogate_task import FitOptions, FitTask, KindFit, helping
 
 OPTIONS = FitOptions(n_folds=3, iterations=40, seed=0, threads=1)
 
@@ -109,3 +109,11 @@ def test_related_needs_its_labels():
     _, sets = problem.sets(range(90))
     with pytest.raises(ModelError, match="lumo: the kind related needs labels of homo_lumo_gap"):
         fit_property("lumo", sets["lumo"], ("related",), OPTIONS)
+
+
+def test_labels_that_help_are_those_there_that_are_not_asked_for():
+    there = ("homo", "lumo", "homo_lumo_gap", "energy")
+    assert helping(["lumo", "homo"], there) == ["homo_lumo_gap"]
+    assert helping(["lumo", "homo_lumo_gap"], there) == []
+    assert helping(["lumo"], ("lumo", "energy")) == []
+    assert helping(["energy"], there) == []

@@ -63,7 +63,9 @@ def test_folder_and_archive(
     out = tmp_path / "out.csv"
     assert predict_structures(model, tmp_path / what, out) == 5
     rows = read(out)
-    assert list(rows[0]) == ["_id", "homo_lumo_gap", "homo_lumo_gap_std", "homo", "homo_std"]
+    names = ["_id", "homo_lumo_gap", "homo_lumo_gap_std", "homo", "homo_std", "ood"]
+    assert list(rows[0]) == names
+    assert {r["ood"] for r in rows} == {"0"}
     assert {r["_id"] for r in rows} == set(structures)
     expected = load_surrogate(model).predict([structures[r["_id"]] for r in rows])
     found = [[float(r["homo_lumo_gap"]), float(r["homo"])] for r in rows]
@@ -74,6 +76,16 @@ def test_one_file(model: Path, structures: dict[str, Configuration], tmp_path: P
     out = tmp_path / "new" / "out.csv"
     assert predict_structures(model, tmp_path / "cifs" / "s3.cif", out) == 1
     assert [r["_id"] for r in read(out)] == ["s3"]
+
+
+def test_more_defects_than_any_label_are_marked(model: Path, tmp_path: Path) -> None:
+    sulphur = [i for i, s in enumerate(HOST.species) if s == "S"]
+    (tmp_path / "in").mkdir()
+    for n in (1, 4):
+        many = Configuration.from_changes(HOST, dict.fromkeys(sulphur[:n], "VAC"))
+        write_structure(many, tmp_path / "in" / f"v{n}.cif")
+    predict_structures(model, tmp_path / "in", tmp_path / "out.csv")
+    assert {r["_id"]: r["ood"] for r in read(tmp_path / "out.csv")} == {"v1": "0", "v4": "1"}
 
 
 def test_dataset_folder(model: Path, tmp_path: Path) -> None:
