@@ -19,6 +19,8 @@ from design_loop.campaign.services import Services
 from design_loop.config import CampaignConfig
 from design_loop.ledger import Ledger, Source
 from design_loop.progress import Progress
+from design_loop.proposers import Proposer, make_proposer
+from design_loop.proposers.domain import Domain
 
 
 @dataclass
@@ -51,6 +53,16 @@ class Context:
     def host(self) -> Host:
         """The campaign's host, with the dataset's reference energies."""
         return self.dataset.host
+
+    @cached_property
+    def proposer(self) -> Proposer:
+        """Who proposes candidates."""
+        return make_proposer(self.config.proposer)
+
+    @cached_property
+    def domain(self) -> Domain:
+        """What may be proposed."""
+        return Domain.of(self)
 
     @cached_property
     def training_keys(self) -> frozenset[str]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from defects.datasets import Dataset
 from defects.errors import DesignLoopError
 from design_loop.campaign.context import Context, load_data
 from design_loop.campaign.learn import learn, prepare
@@ -49,6 +50,7 @@ def start(
     store: str,
     progress: Progress,
     services: StartServices = start_services,
+    dataset: Dataset | None = None,
 ) -> CampaignSummary:
     """Create a campaign and run it to its end.
 
@@ -62,8 +64,10 @@ def start(
     progress : Progress
     services : callable, optional
         Brings the models up; replaced in tests.
+    dataset : Dataset, optional
+        What the configuration names, where it has been read already.
     """
-    dataset = load_data(config)  # a broken dataset stops the campaign before it exists
+    dataset = dataset or load_data(config)  # a broken dataset stops the campaign before it exists
     workdir.mkdir(parents=True, exist_ok=True)
     with Ledger(store) as ledger:
         campaign = ledger.create_campaign(config, workdir)
@@ -76,12 +80,15 @@ def resume(
     store: str,
     progress: Progress,
     services: StartServices = start_services,
+    dataset: Dataset | None = None,
 ) -> CampaignSummary:
     """Go on with a campaign."""
     with Ledger(store, create=False) as ledger:
         found = ledger.campaign(campaign)
         config = CampaignConfig.model_validate(found.config)
-        return _Driver(ledger, found.id, config, progress, services).run(load_data(config))
+        return _Driver(ledger, found.id, config, progress, services).run(
+            dataset or load_data(config)
+        )
 
 
 class _Driver:
@@ -134,7 +141,10 @@ class _Driver:
         ):
             return
         began = time.monotonic()
-        self.progress.step_started(0, "start", "Ray, vLLM and the surrogate's deployment")
+        what = "Ray, vLLM and the surrogate's deployment"
+        if not self.config.proposer.needs_model:
+            what = f"proposer {self.config.proposer.kind}, without a language model"
+        self.progress.step_started(0, "start", what)
         models = self.start_models(
             self.config, self.folder, lambda text: self.progress.message("info", text)
         )
@@ -143,6 +153,7 @@ class _Driver:
             self.id, self.config, self.ledger, self.folder, self.progress, models, dataset
         )
         try:
+            self._serve_last_surrogate(models)
             self._round(context, 0, {"prepare": prepare})
             for number in range(1, self.config.rounds + 1):
                 self._round(context, number, ROUND)
@@ -169,6 +180,12 @@ class _Driver:
         self.ledger.finish_round(self.id, number)
         self.progress.round_finished(summarise_round(self.ledger, self.id, number))
 
+    def _serve_last_surrogate(self, models: Services) -> None:
+        """Services that have just started know of no surrogate; a resumed round needs its own."""
+        made = self.ledger.surrogates(self.id)
+        if made:
+            models.use_surrogate(Path(made[-1].path))
+
     def _tell_what_is_done(self) -> None:
         for found in self.ledger.rounds(self.id):
             for step in self.ledger.steps(self.id, found.number):
@@ -181,7 +198,7 @@ class _Driver:
 
 
 def _made_by(ledger: Ledger, campaign: str, number: int) -> tuple[str | None, str | None]:
-    """Adapter and surrogate that a round left behind."""
-    adapters = [a.name for a in ledger.adapters(campaign) if a.round == number]
-    surrogates = [s.version for s in ledger.surrogates(campaign) if s.round == number]
+    """The latest adapter and surrogate when a round had ended."""
+    adapters = [a.name for a in ledger.adapters(campaign) if a.round <= number]
+    surrogates = [s.version for s in ledger.surrogates(campaign) if s.round <= number]
     return (adapters[-1] if adapters else None), (surrogates[-1] if surrogates else None)

@@ -105,16 +105,18 @@ class RayServices:
         self.handle.shutdown()
 
 
-def start_services(
-    config: CampaignConfig, folder: Path, tell: Callable[[str], None]
-) -> RayServices:
-    """Bring the models of a campaign up.
+def start_services(config: CampaignConfig, folder: Path, tell: Callable[[str], None]) -> Services:
+    """Bring the models of a campaign up: what its proposer needs, and no more.
 
     Raises
     ------
     ModelError
         See `serve.app.deploy`.
     """
+    if not config.proposer.needs_model:
+        from design_loop.campaign.local_services import LocalServices
+
+        return LocalServices(config, folder)
     from serve.app import deploy
     from serve.client import ServeClient
 

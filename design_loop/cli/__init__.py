@@ -11,7 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from defects.errors import ConfigError, DesignLoopError, HostError, RuleError, TargetError
-from design_loop.cli import adapter, base, campaign, data, generate, keys, serve, surrogate
+from design_loop.cli import adapter, base, bench, campaign, data, generate, keys, serve, surrogate
 from design_loop.cli.output import StderrHandler, UsageError, fail
 
 #: What options and files can have wrong; anything else is an error of the work itself.
@@ -23,7 +23,10 @@ class _InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of the commands."""
-        return ["campaign", "generate", "data", "surrogate", "base", "adapter", "serve", "keys"]
+        return [
+            "campaign", "generate", "data", "surrogate", "base", "adapter", "bench", "serve",
+            "keys",
+        ]  # fmt: skip
 
 
 app = typer.Typer(
@@ -40,6 +43,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(base.app, name="base")
 app.add_typer(adapter.app, name="adapter")
 app.add_typer(surrogate.app, name="surrogate")
+app.add_typer(bench.app, name="bench")
 app.add_typer(keys.app, name="keys")
 app.command(name="generate")(generate.generate)
 app.command(name="serve")(serve.serve)

@@ -54,9 +54,21 @@ def run(
     ],
     workdir: WorkdirOption = WORKDIR,
     store: StoreOption = None,
+    proposer: Annotated[
+        str | None,
+        typer.Option(
+            help="Propose with this instead of what the file says, at the same budget: llm, "
+            "random, genetic, tpe, gibbs, nearest, hybrid, or another arm of `bench compare`.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a campaign to its end."""
     config = read_campaign(file)
+    if proposer is not None:
+        from design_loop.compare.arms import arm_config
+
+        config = arm_config(config, proposer, 0)
 
     def drive(progress: Progress) -> CampaignSummary:
         from design_loop.campaign import run_campaign

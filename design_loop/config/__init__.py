@@ -9,6 +9,7 @@ from design_loop.config.loading import (
     preset_path,
 )
 from design_loop.config.problems import CampaignFileError, Problem
+from design_loop.config.proposer import PROPOSER_KINDS, ProposerConfig
 from design_loop.config.sections import (
     AdapterConfig,
     GenerationConfig,
@@ -21,6 +22,7 @@ from design_loop.config.sections import (
 )
 
 __all__ = [
+    "PROPOSER_KINDS",
     "AdapterConfig",
     "CampaignConfig",
     "CampaignFileError",
@@ -29,6 +31,7 @@ __all__ = [
     "LearnConfig",
     "OracleConfig",
     "Problem",
+    "ProposerConfig",
     "ResourcesConfig",
     "SelectionConfig",
     "SurrogateConfig",

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from defects.rules import Rules
 from design_loop.config.consistency import contradictions
+from design_loop.config.proposer import ProposerConfig
 from design_loop.config.sections import (
     AdapterConfig,
     GenerationConfig,
@@ -44,6 +45,7 @@ class CampaignConfig(Section):
     base_model: str = Field(
         "small", min_length=1, description="'small', a folder, or a name on Hugging Face"
     )
+    proposer: ProposerConfig = Field(default_factory=ProposerConfig)
     generation: GenerationConfig = Field(default_factory=GenerationConfig)
     adapter: AdapterConfig = Field(default_factory=AdapterConfig)
     surrogate: SurrogateConfig = Field(default_factory=SurrogateConfig)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from design_loop.config.problems import Problem
+from design_loop.config.proposer import proposer_problems
 
 Sections = Mapping[str, Any]
 
@@ -21,7 +22,16 @@ def contradictions(sections: Sections) -> list[Problem]:
         them are left out, so that all other problems of a file still come together.
     """
     found: list[Problem] = []
-    for check in (_targets, _levels, _surrogate, _generation, _budget, _oracle, _resources):
+    for check in (
+        _targets,
+        _levels,
+        _surrogate,
+        _proposer,
+        _generation,
+        _budget,
+        _oracle,
+        _resources,
+    ):
         found.extend(check(sections))
     return found
 
@@ -77,6 +87,11 @@ def _surrogate(sections: Sections) -> Iterator[Problem]:
                 ("selection", "max_std", name),
                 f"is not predicted; the surrogate predicts {', '.join(predicted)}",
             )
+
+
+def _proposer(sections: Sections) -> Iterator[Problem]:
+    if (proposer := sections.get("proposer")) is not None:
+        yield from proposer_problems(proposer)
 
 
 def _generation(sections: Sections) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from campaign_files import changed
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -81,10 +81,11 @@ def test_every_field_says_what_it_is():
                 yield from fields(field.annotation)
 
     lacking = [name for name, field in fields(CampaignConfig) if not field.description]
-    sections = "generation adapter surrogate selection oracle learn resources"
+    sections = "proposer generation adapter surrogate selection oracle learn resources"
     assert set(lacking) == {f"CampaignConfig.{section}" for section in sections.split()}
 
 
+@settings(deadline=None)  # a busy machine is no error
 @given(
     rounds=st.integers(1, 10_000),
     samples=st.integers(1, 10_000),
@@ -118,3 +119,32 @@ def test_a_campaign_may_name_any_kind_of_surrogate():
         assert parse_campaign(changed(surrogate__kind=kind)).surrogate.kind == kind
     with pytest.raises(CampaignFileError, match="unknown kind of surrogate 'x': give auto, trees"):
         parse_campaign(changed(surrogate__kind="x"))
+
+
+def test_a_proposer_has_its_own_settings_only():
+    config = parse_campaign(changed(proposer={"kind": "genetic", "population": 64}))
+    assert config.proposer.population == 64
+    assert config.model_dump()["proposer"] == {
+        "kind": "genetic",
+        "population": 64,
+        "mutation": 0.5,
+    }
+    assert parse_campaign(config.to_yaml()) == config
+    assert parse_campaign(changed()).proposer.needs_model
+    for kind in ("random", "tpe", "gibbs", "nearest"):
+        assert not parse_campaign(changed(proposer={"kind": kind})).proposer.needs_model
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"kind": "random", "population": 9}, "a setting of genetic, not of random; remove it"),
+        ({"kind": "gentic"}, "did you mean 'genetic'"),
+        ({"kind": "genetic", "population": 2}, "must be at least 4, not 2"),
+        ({"kind": "gibbs", "beta_start": 3}, "above beta_end 2"),
+    ],
+)
+def test_a_wrong_proposer_is_refused_with_its_line(section, message):
+    with pytest.raises(CampaignFileError, match=message) as error:
+        parse_campaign(changed(proposer=section))
+    assert "proposer" in str(error.value)

@@ -1,0 +1,65 @@
+"""``design-loop bench``: proposers side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from design_loop.cli.output import Format, FormatOption, print_tables, stoppable
+
+if TYPE_CHECKING:
+    from design_loop.progress import Progress
+
+app = typer.Typer(help="Measure proposers against each other.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps ``compare`` a command of its own while it is the only one."""
+
+
+@app.command()
+def compare(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE.yaml", help="Campaign file: the task and the budget.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder of ledger, campaigns and figures.", show_default=False)
+    ],
+    proposer: Annotated[
+        list[str],
+        typer.Option(
+            help="An arm, may be repeated: llm, llm-frozen (without feedback), hybrid, random, "
+            "random-wide (20 screened by the surrogate per proposal), genetic, tpe, gibbs, "
+            "nearest.",
+            show_default=False,
+        ),
+    ],
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Campaigns per arm.")] = 3,
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Run proposers on one task with equal budgets; the same command again goes on.
+
+    Writes compare.html, compare.csv (a row per oracle call) and compare.json.
+    """
+    from design_loop.cli.campaign import read_campaign
+    from design_loop.compare.run import compare as run_comparison
+    from design_loop.compare.tables import compare_table
+
+    config = read_campaign(file)
+
+    def display(arm: str, seed: int) -> Progress:
+        from design_loop.progress import campaign_progress
+
+        typer.echo(f"{arm}, seed {seed}", err=True)
+        return campaign_progress()
+
+    with stoppable(lambda: "nothing is lost; the same command goes on"):
+        outcomes = run_comparison(config, proposer, seeds, out, progress=display)
+    if fmt is Format.json:
+        typer.echo((out / "compare.json").read_text(encoding="utf-8"), nl=False)
+        return
+    print_tables(compare_table(outcomes, config))
+    typer.echo(f"Curves: {out / 'compare.html'}")

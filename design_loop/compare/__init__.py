@@ -1,0 +1,1 @@
+"""Proposers side by side: the same task, budget, loop and ledger, only the proposer differs."""

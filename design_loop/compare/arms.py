@@ -1,0 +1,49 @@
+"""The arms of a comparison: a name, and the proposer that it stands for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from defects.errors import ConfigError
+from design_loop.config import CampaignConfig
+from design_loop.config.problems import did_you_mean
+
+#: Name -> the proposer's section.
+ARMS: dict[str, dict[str, Any]] = {
+    "llm": {"kind": "llm"},
+    "llm-frozen": {"kind": "llm", "feedback": False},
+    "hybrid": {"kind": "hybrid"},
+    "random": {"kind": "random"},
+    "random-wide": {"kind": "random", "screen": 20},
+    "genetic": {"kind": "genetic"},
+    "tpe": {"kind": "tpe"},
+    "gibbs": {"kind": "gibbs"},
+    "nearest": {"kind": "nearest"},
+}
+
+
+def arm_config(config: CampaignConfig, arm: str, seed: int) -> CampaignConfig:
+    """The campaign of one arm with one seed.
+
+    Parameters
+    ----------
+    config : CampaignConfig
+        The task. Where its own proposer is of the arm's kind, its settings are kept.
+    arm : str
+        A name of `ARMS`.
+    seed : int
+        Added to the task's seed.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such arm.
+    """
+    if arm not in ARMS:
+        raise ConfigError(f"no proposer {arm!r}{did_you_mean(arm, ARMS)}")
+    section = dict(ARMS[arm])
+    if config.proposer.kind == section["kind"]:
+        section = config.proposer.model_dump() | section
+    name = f"{config.name[: 60 - len(arm)]}-{arm}"
+    changed = {"name": name, "seed": config.seed + seed, "proposer": section}
+    return CampaignConfig.model_validate(config.model_dump(mode="json") | changed)

@@ -1,0 +1,117 @@
+"""What may be proposed: the rules, and with a table as oracle what the table holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from defects.configuration import Configuration
+from defects.errors import ConfigError
+from defects.hosts import Host
+from defects.oracles.table import TableOracle
+from defects.rules import Rules
+from defects.sampling import random_configuration
+
+if TYPE_CHECKING:
+    from design_loop.campaign.context import Context
+
+#: Draws per wanted configuration after which the space counts as used up.
+_PATIENCE = 100
+#: Draws outside of the table after which it counts as empty.
+_HOPELESS = 100_000
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The configurations of a campaign.
+
+    Attributes
+    ----------
+    host : Host
+    rules : Rules
+    table : TableOracle or None
+        Only what it holds can be verified; a benchmark counts nothing else.
+    """
+
+    host: Host
+    rules: Rules
+    table: TableOracle | None = None
+
+    @classmethod
+    def of(cls, context: Context) -> Domain:
+        """The domain of a campaign."""
+        table = None
+        if context.config.oracle.kind == "table":
+            oracle = context.oracle.build()
+            assert isinstance(oracle, TableOracle)
+            table = oracle
+        return cls(context.host, context.config.rules, table)
+
+    def labelable(self, configuration: Configuration) -> bool:
+        """Whether the oracle could label it."""
+        return self.table is None or configuration in self.table
+
+    def __contains__(self, configuration: Configuration) -> bool:
+        return self.rules.violation(configuration) is None and self.labelable(configuration)
+
+    def random(self, rng: np.random.Generator) -> Configuration:
+        """A random member: by the rules, again until it is one.
+
+        Raises
+        ------
+        ConfigError
+            When the table seems to hold nothing that the rules allow.
+        """
+        for _ in range(_HOPELESS):
+            drawn = random_configuration(self.host, self.rules, rng)
+            if drawn in self:
+                return drawn
+        raise ConfigError(
+            f"none of {_HOPELESS} random configurations of the rules is in the oracle's table: "
+            "give it a table of what the rules allow"
+        )
+
+    def distinct(
+        self,
+        n: int,
+        rng: np.random.Generator,
+        known: Collection[str],
+        draw: Callable[[np.random.Generator], Configuration] | None = None,
+    ) -> list[Configuration]:
+        """Up to n random members of different classes, none of them known.
+
+        Parameters
+        ----------
+        n : int
+        rng : numpy Generator
+        known : collection of str
+            Keys that are left out.
+        draw : callable, optional
+            Draws one; by default `random`.
+
+        Returns
+        -------
+        list of Configuration
+            Fewer than n when the space is used up.
+        """
+        draw = draw or self.random
+        found: dict[str, Configuration] = {}
+        for _ in range(_PATIENCE * n):
+            if len(found) == n:
+                break
+            drawn = draw(rng)
+            if drawn.key not in known:
+                found.setdefault(drawn.key, drawn)
+        return list(found.values())
+
+    def compositions(self, kinds: tuple[str, ...]) -> frozenset[tuple[int, ...]] | None:
+        """Counts of each kind that the table holds, or None where anything goes."""
+        if self.table is None:
+            return None
+        counts = (
+            r.configuration.counts() for r in self.table.dataset if r.configuration in self.table
+        )
+        return frozenset(tuple(c[k] for k in kinds) for c in counts if set(c) <= set(kinds))

@@ -1,0 +1,177 @@
+"""A genetic algorithm (pymoo) whose individuals are configurations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from defects.configuration import Configuration
+from defects.errors import ConfigError
+from design_loop.ledger import Sample
+from design_loop.proposers.base import SearchProposer, as_samples
+from design_loop.proposers.domain import Domain
+from design_loop.proposers.energy import Scorer
+from design_loop.proposers.history import known_keys, ranked
+from design_loop.proposers.moves import Moves
+
+if TYPE_CHECKING:
+    from design_loop.campaign.context import Context
+    from design_loop.ledger.steps import StepRun
+
+#: Crossovers and mutations tried for a child that is new and allowed.
+_TRIES = 40
+
+
+class GeneticProposer(SearchProposer):
+    """Generation after generation on the surrogate; every child is a proposal.
+
+    The first parents of a round are the best that is known: labelled configurations by their
+    label, the others by today's surrogate. Survival is pymoo's (binary tournament, the fittest
+    stay); crossover and mutation know of lattices.
+    """
+
+    def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
+        """Breed until the round's proposals are used up."""
+        wanted = context.config.generation.samples
+        settings = context.config.proposer
+        score, rng = Scorer(context), context.rng(number, 1)
+        known = known_keys(context)
+        breeding = Breeding(context.domain, known, settings.mutation, rng)
+        parents = [
+            (c, e) for c, e in ranked(context, score) if context.config.rules.violation(c) is None
+        ][: settings.population]
+        score.evaluations = 0  # looking again at old candidates is no search
+        proposed: list[Configuration] = []
+        if len(parents) < settings.population:
+            fresh = context.domain.distinct(
+                min(settings.population - len(parents), wanted), rng, known
+            )
+            known.update(c.key for c in fresh)
+            proposed += fresh
+            parents += list(zip(fresh, map(float, score(fresh)), strict=True))
+        algorithm = _algorithm(parents, breeding, max(2, settings.population // 2))
+        while len(proposed) < wanted:
+            children = algorithm.ask()
+            if children is None or not len(children):
+                break
+            found = [row[0] for row in children.get("X")]
+            _tell(algorithm, children, score(found))
+            proposed += found[: wanted - len(proposed)]
+            context.progress.step_advanced(len(proposed), wanted)
+        run.info["surrogate_evaluations"] = score.evaluations
+        return as_samples(context, "genetic", proposed)
+
+
+class Breeding:
+    """Makes children that are allowed and new.
+
+    Parameters
+    ----------
+    domain : Domain
+    known : set of str
+        Keys that no child may have; children are added.
+    mutation : float
+        Share of the children that are changed at random.
+    rng : numpy Generator
+    """
+
+    def __init__(
+        self, domain: Domain, known: set[str], mutation: float, rng: np.random.Generator
+    ) -> None:
+        self.domain, self.known, self.mutation, self.rng = domain, known, mutation, rng
+        self._moves = Moves(domain.host, domain.rules, domain)
+
+    def child(self, a: Configuration, b: Configuration) -> Configuration:
+        """A new member of the domain, as like its parents as the known ones leave room for."""
+        rng = self.rng
+        crossed = self.cross(a, b)
+        found = crossed if crossed in self.domain else a
+        if rng.random() < self.mutation:
+            found = self._moves.neighbour(found, rng) or found
+        for _ in range(_TRIES):
+            if found in self.domain and found.key not in self.known:
+                break
+            # A walk away from what is known; a dead end begins anew at the other parent.
+            found = self._moves.neighbour(found, rng) or b
+        else:
+            [found] = self.domain.distinct(1, rng, self.known) or [found]
+        self.known.add(found.key)
+        return found
+
+    def cross(self, a: Configuration, b: Configuration) -> Configuration:
+        """Some defects of each parent, the second under a random symmetry operation.
+
+        The energy knows no origin: parents that lie shifted against each other are as near as
+        those that do not, so one is laid onto the other at random.
+        """
+        symmetry = self.domain.host.symmetry
+        b = b.transform(symmetry[int(self.rng.integers(len(symmetry)))])
+        pool = [*a.changes.items(), *b.changes.items()]
+        n = (a, b)[int(self.rng.integers(2))].n_defects
+        changes: dict[int, str] = {}
+        for i in self.rng.permutation(len(pool)):
+            site, species = pool[i]
+            if len(changes) < n:
+                changes.setdefault(site, species)
+        return Configuration.from_changes(self.domain.host, changes)
+
+
+def _algorithm(
+    parents: list[tuple[Configuration, float]], breeding: Breeding, offspring: int
+) -> Any:
+    """pymoo's algorithm with an evaluated first population."""
+    try:
+        from pymoo.algorithms.soo.nonconvex.ga import GA
+        from pymoo.config import Config
+        from pymoo.core.crossover import Crossover
+        from pymoo.core.duplicate import NoDuplicateElimination
+        from pymoo.core.mutation import Mutation
+        from pymoo.core.population import Population
+        from pymoo.core.problem import Problem
+    except ImportError as error:
+        raise ConfigError(
+            f"proposer genetic needs {error.name}: pip install 'design-loop[search]'"
+        ) from error
+    Config.warnings["not_compiled"] = False
+
+    class Cross(Crossover):
+        def __init__(self) -> None:
+            super().__init__(2, 1, prob=1.0)
+
+        def _do(self, _: Any, X: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
+            children = np.empty((1, X.shape[1], 1), dtype=object)
+            for k in range(X.shape[1]):
+                children[0, k, 0] = breeding.child(X[0, k, 0], X[1, k, 0])
+            return children
+
+    class Stay(Mutation):
+        """Mutation is part of making a child: it has to know what is taken."""
+
+        def _do(self, _: Any, X: np.ndarray, *args: Any, **kwargs: Any) -> np.ndarray:
+            return X
+
+    X = np.empty((len(parents), 1), dtype=object)
+    X[:, 0] = [c for c, _ in parents]
+    algorithm = GA(
+        pop_size=len(parents),
+        n_offsprings=offspring,
+        sampling=Population.new(X=X),
+        crossover=Cross(),
+        mutation=Stay(),
+        eliminate_duplicates=NoDuplicateElimination(),
+    )
+    problem = Problem(n_var=1, n_obj=1, xl=None, xu=None)
+    seed = int(breeding.rng.integers(2**31))
+    algorithm.setup(problem, termination=("n_gen", 2**31), seed=seed, verbose=False)
+    _tell(algorithm, algorithm.ask(), np.array([e for _, e in parents]))
+    return algorithm
+
+
+def _tell(algorithm: Any, individuals: Any, energies: np.ndarray) -> None:
+    from pymoo.core.evaluator import Evaluator
+    from pymoo.problems.static import StaticProblem
+
+    problem = StaticProblem(algorithm.problem, F=np.asarray(energies, dtype=float)[:, None])
+    Evaluator().eval(problem, individuals)
+    algorithm.tell(infills=individuals)

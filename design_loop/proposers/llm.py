@@ -1,0 +1,167 @@
+"""The language model: answers to instructions, with the adapter of the round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from defects.asking import draw_asked
+from defects.configuration import Configuration
+from defects.errors import ModelError, ParseError
+from defects.text import build_prompt, parse_answer
+from defects.text import longest_answer as longest_text
+from design_loop.ledger import Sample
+from serve.constraints import constraints_of
+
+if TYPE_CHECKING:
+    from design_loop.campaign.context import Context
+    from design_loop.ledger.steps import StepRun
+
+#: Prompts between two advances of the progress display.
+_BATCH = 16
+#: With a table as oracle: batches after which fewer countable answers have to do.
+_MOST_BATCHES = 8
+
+
+@dataclass
+class _Answers:
+    """Samples so far, and what they cost."""
+
+    samples: list[Sample]
+    tokens: int = 0
+    countable: int = 0
+
+
+class LlmProposer:
+    """Samples candidates from instructions."""
+
+    novel = True
+
+    def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
+        """Sample as many answers as the round may propose.
+
+        With a table as oracle, answers that no table could label count for nothing: sampling goes
+        on until there are enough others, so that every proposer has equally many.
+        """
+        config = context.config.generation
+        [adapter] = [r.adapter for r in context.ledger.rounds(context.id) if r.number == number]
+        if adapter is None:
+            raise ModelError(f"round {number} has no adapter: the round before did not finish")
+        run.info["probe"] = prove_live(context, number, adapter)
+        found = _Answers([])
+        for batch in range(_MOST_BATCHES if context.domain.table is not None else 1):
+            missing = config.samples - found.countable
+            if missing <= 0:
+                break
+            # What part of the answers counts is known after the first batch.
+            share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
+            self._sample(context, number, adapter, round(missing / share), batch, found)
+        run.info["tokens"] = found.tokens
+        run.info["adapter"] = adapter
+        return found.samples
+
+    def read(self, context: Context, number: int, sample: Sample) -> Configuration:
+        """The configuration that an answer says."""
+        config = context.config.generation
+        request = context.request(sample.asked, sample.index // config.per_prompt, number)
+        if sample.finish_reason == "length":
+            raise ParseError("truncated", "the answer was cut at max_tokens")
+        return parse_answer(sample.text, request, config.format)
+
+    def _sample(
+        self, context: Context, number: int, adapter: str, n: int, batch: int, found: _Answers
+    ) -> None:
+        """Add the answers to one batch of prompts, up to the last that counts."""
+        config = context.config.generation
+        rng = context.rng(number, 1 if batch == 0 else 100 + batch)
+        known = context.known_properties()
+        first = -(-len(found.samples) // config.per_prompt)
+        n_prompts = -(-n // config.per_prompt)
+        asked = [
+            draw_asked(context.config.targets, known, rng, config.target_jitter)
+            for _ in range(n_prompts)
+        ]
+        requests = [context.request(a, first + i, number) for i, a in enumerate(asked)]
+        prompts = [build_prompt(request, config.format) for request in requests]
+        done = 0
+
+        def advance(more: int) -> None:
+            nonlocal done
+            done += more
+            context.progress.step_advanced(min(done * config.per_prompt, n), n)
+
+        answers = context.services.sample(
+            prompts,
+            adapter,
+            n=config.per_prompt,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            max_tokens=config.max_tokens or longest_answer(context),
+            seed=(int(context.rng(number, 2).integers(2**31)) + batch) % 2**31,
+            constraints=constraints_of(requests, config.format) if config.constrained else None,
+            prompts_per_request=_BATCH,
+            on_done=advance,
+        )
+        found.tokens += sum(a.tokens for of_prompt in answers for a in of_prompt)
+        for i, of_prompt in enumerate(answers):
+            for j, answer in enumerate(of_prompt):
+                if found.countable >= config.samples:
+                    return
+                sample = Sample(
+                    index=(first + i) * config.per_prompt + j,
+                    asked=asked[i],
+                    text=answer.text,
+                    finish_reason=answer.finish_reason,
+                    adapter=adapter,
+                    prompt=prompts[i] if j == 0 and config.format == "compact" else None,
+                )
+                found.samples.append(sample)
+                found.countable += self._counts(context, number, sample)
+
+    def _counts(self, context: Context, number: int, sample: Sample) -> bool:
+        """Whether an answer is a proposal: all are, but those outside of a table."""
+        if context.domain.table is None:
+            return True
+        try:
+            return context.domain.labelable(self.read(context, number, sample))
+        except ParseError:
+            return True
+
+
+def prove_live(context: Context, number: int, adapter: str) -> dict[str, Any]:
+    """Show that the answers come from this round's adapter, not from the one before.
+
+    The same greedy answer with the same log-probability as the previous round's adapter (the base
+    model in round 1) means that the new weights never reached the engine.
+
+    Raises
+    ------
+    ModelError
+        When nothing changed although the adapter did.
+    """
+    asked = draw_asked(context.config.targets, context.known_properties(), context.rng(0, 9))
+    prompt = build_prompt(context.request(asked, 0, 0), context.config.generation.format)
+
+    def probe(name: str | None) -> dict[str, Any]:
+        [[answer]] = context.services.sample(
+            [prompt], name, n=1, temperature=0.0, max_tokens=24, seed=1, logprobs=True
+        )
+        return {"adapter": name, "text": answer.text, "logprob": answer.logprob}
+
+    rounds = {r.number: r.adapter for r in context.ledger.rounds(context.id)}
+    now = probe(adapter)
+    if rounds.get(number - 1) == adapter:
+        return now  # a campaign without feedback keeps its adapter
+    before = probe(rounds.get(number - 1))
+    if (before["text"], before["logprob"]) == (now["text"], now["logprob"]):
+        raise ModelError(
+            f"adapter {adapter} answers exactly as {before['adapter'] or 'the base model'} does: "
+            "the fine-tuned weights did not reach the engine. Look at its log, then resume"
+        )
+    return now
+
+
+def longest_answer(context: Context) -> int:
+    """Tokens that the longest right answer may take, with room to be wrong in."""
+    fmt = context.config.generation.format
+    return longest_text(context.request({}, 0, 0), fmt) + 16

@@ -1,0 +1,88 @@
+"""A comparison with real campaigns: equal budgets, going on, no language model."""
+
+from __future__ import annotations
+
+import csv
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from defects.errors import ConfigError
+from design_loop.campaign.services import start_services
+from design_loop.compare.run import compare
+from design_loop.config import load_campaign
+from design_loop.ledger import CampaignState, Ledger
+from tests.design_loop.campaign.quick_services import write_campaign
+
+
+def _task(folder):
+    path = write_campaign(folder)
+    text = path.read_text().replace("rounds: 2", "rounds: 1").replace("samples: 40", "samples: 16")
+    path.write_text(text.replace("seed: 3", "seed: 3\nlearn: {use_unverified: false}"))
+    return load_campaign(path)
+
+
+@pytest.mark.slow
+def test_arms_run_once_each_at_equal_budgets_without_a_language_model(tmp_path):
+    task, out = _task(tmp_path), tmp_path / "out"
+    begun = []
+
+    def services(config, folder, tell):
+        begun.append(config.proposer.kind)
+        return start_services(config, folder, tell)
+
+    first = compare(task, ["random"], 1, out, services=services)
+    assert begun == ["random"]
+    assert not {"vllm", "torch"} & set(sys.modules)
+    both = compare(task, ["random", "nearest"], 1, out, services=services)
+    assert begun == ["random", "nearest"]  # the first was not run again
+    assert both[0] == first[0]
+    assert [o.proposals for o in both] == [16, 16]
+    assert [len(o.calls) for o in both] == [4, 4]
+    assert all(c.new for c in both[0].calls)
+    assert not any(c.new for c in both[1].calls)
+    seconds = [c.seconds for c in both[0].calls]
+    assert seconds == sorted(seconds)
+    assert 0 < seconds[0] <= seconds[-1] < both[0].seconds
+    assert len(list(csv.DictReader((out / "compare.csv").open()))) == 8
+    assert (out / "compare.html").stat().st_size > 3000
+    with Ledger(out / "ledger.sqlite", create=False) as ledger:
+        for campaign in ledger.campaigns():
+            assert ledger.adapters(campaign.id) == []
+            assert campaign.state is CampaignState.DONE
+    other = _task(tmp_path).model_copy(update={"rounds": 3})
+    with pytest.raises(ConfigError, match="another task"):
+        compare(other, ["random"], 1, out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["genetic", "tpe"])
+def test_a_search_that_is_killed_ends_as_one_that_was_not(tmp_path, kind):
+    """Its state between rounds is in the ledger: kill -9 in a first step and among the labels."""
+    ends = {}
+    for name in ("whole", "killed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        path = write_campaign(folder)
+        text = path.read_text().replace("samples: 40", "samples: 16")
+        path.write_text(text + f"proposer: {{kind: {kind}}}\n")
+        command = [sys.executable, "-m", "tests.design_loop.campaign.quick_services", str(folder)]
+        calls = [["start"]]
+        if name == "killed":
+            calls = [["start", "verify:1"], ["quick", "learn"], ["quick", "generate"], ["quick"]]
+        for arguments in calls:
+            done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+            expected = -signal.SIGKILL if len(arguments) > 1 else 0
+            assert done.returncode == expected, done.stderr[-2000:]
+        with Ledger(folder / "runs" / "ledger.sqlite", create=False) as ledger:
+            [campaign] = ledger.campaigns()
+            ends[name] = (
+                [s.sample.text for n in (1, 2) for s in ledger.samples(campaign.id, n)],
+                {v.candidate: dict(v.properties) for v in ledger.labels(campaign.id)},
+                ledger.funnel(campaign.id),
+            )
+            assert campaign.state is CampaignState.DONE
+    assert ends["killed"] == ends["whole"]
+    assert len(ends["whole"][0]) == 32
