@@ -9,6 +9,7 @@ one with the smallest Bayesian information criterion is taken.
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,7 +197,10 @@ def _evolved(
         n_threads=1,
         random_state=seed,
     )
-    regressor.fit(np.repeat(x[:, columns], times, axis=0), np.repeat(y, times))
+    with warnings.catch_warnings():
+        # "Model contains no variables": a constant is a fair answer.
+        warnings.simplefilter("ignore", UserWarning)
+        regressor.fit(np.repeat(x[:, columns], times, axis=0), np.repeat(y, times))
     texts = [regressor.get_model_string(entry["tree"], 6) for entry in regressor.pareto_front_]
     return [_in_python(text, [VARIABLES[i] for i in columns]) for text in texts]
 

@@ -174,11 +174,12 @@ def _extreme_terms(
     occupancy, value = task.batch.occupancy[rows], sign * task.total[rows]
     number = occupancy.counts.sum(axis=1)
     encoder = task.batch.encoder
+    high = float(np.quantile(value, 0.9))
     pairs = descend(
         occupancy.pairs[number > 1] > 0,
         value[number > 1],
         _neighbours(encoder, settings.width),
-        float(np.quantile(value, 0.9)),
+        high,
         settings,
     )
     singles = np.full(len(encoder.defects), np.nan)
@@ -188,7 +189,10 @@ def _extreme_terms(
         alone = (number == 1) & (occupancy.counts[:, kind] == 1)
         # A defect is alone when its pairs are far: the least disturbed pair that it has.
         mine = (first == kind) | (second == kind)
-        singles[kind] = np.median(value[alone]) if alone.any() else pairs[mine].max()
+        if alone.any():
+            singles[kind] = np.median(value[alone])
+        else:
+            singles[kind] = pairs[mine].max() if mine.any() else high
     pristine = value[number == 0]
     constant = np.median(pristine) if len(pristine) else singles.max()
     return PairwiseTerms(rule, sign * float(constant), sign * singles, sign * pairs)

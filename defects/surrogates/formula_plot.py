@@ -27,9 +27,10 @@ def formula_models(folder: str | Path) -> dict[str, FormulaModel]:
         When the folder is no surrogate, or none of its properties is of the kind ``formula``.
     """
     surrogate: FittedSurrogate = load_surrogate(folder)
-    found = {m.name: m.model for m in surrogate.models if isinstance(m.model, FormulaModel)}
+    means = [m.mean for m in surrogate.models]
+    found = {m.name: m.model for m in means if isinstance(m.model, FormulaModel)}
     if not found:
-        kinds = ", ".join(sorted({m.kind for m in surrogate.models}))
+        kinds = ", ".join(sorted({m.kind for m in means}))
         raise ModelError(
             f"{folder} has no formulas, its models are {kinds}: train one with "
             "`surrogate train --model formula`"
