@@ -27,6 +27,7 @@ from design_loop.ledger import CampaignState, Ledger
 from design_loop.ledger.steps import StepRun
 from design_loop.progress import Progress
 from design_loop.summary import CampaignSummary, summarise_campaign, summarise_round
+from design_loop.workdir import make_workdir
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def start(
         What the configuration names, where it has been read already.
     """
     dataset = dataset or load_data(config)  # a broken dataset stops the campaign before it exists
-    workdir.mkdir(parents=True, exist_ok=True)
+    make_workdir(workdir)
     with Ledger(store) as ledger:
         campaign = ledger.create_campaign(config, workdir)
         return _Driver(ledger, campaign, config, progress, services).run(dataset)
