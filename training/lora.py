@@ -76,7 +76,6 @@ def train_adapter(
     if finished is not None:
         return finished
     resources = resources or Resources()
-    resources = resources or Resources()
     runs = root / RUNS
     runs.mkdir(parents=True, exist_ok=True)
     name = f"{spec.prefix}-{fingerprint[:16]}"
