@@ -47,8 +47,8 @@ class SparseEncoder:
     n_sorted, n_shells : int
         See above.
     triples : bool
-        Whether to add three-body features. Off: they cost more columns than they gain
-        (docs/results.md).
+        Whether to add three-body features. With more than three defects they help; with at most
+        three the distances of pairs say the same (docs/results.md).
 
     Raises
     ------
