@@ -4,9 +4,8 @@ An operation of the host's group that carries a defect to the representative of 
 puts the others at definite sites; there are as many such operations as leave the representative in
 place. What is computed alike for every one of them and then pooled (mean, maximum) is invariant
 under the group, and still knows all that distances do not tell: angles, and on which side of a
-mirror plane two neighbours lie.
-(In MoS2 two S defects of opposite handedness about a Mo vacancy cancel each
-other's effect on the gap; those of one handedness add up.)
+mirror plane two neighbours lie. (Two Se_S in one shell of a Mo vacancy of MoS2 that a mirror
+carries onto each other cancel each other's effect on the gap.)
 """
 
 from __future__ import annotations
