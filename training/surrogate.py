@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -26,6 +26,7 @@ from defects.surrogates.encoded import Encoded
 from defects.surrogates.fitted import host_to_dict
 from defects.surrogates.folder import finish_folder, unfinished_folder
 from defects.surrogates.kinds import AUTO, check_kind
+from training.surrogate_kinds import FITTERS
 from training.surrogate_property import LabelSet, fit_property
 from training.surrogate_task import FitOptions, helping
 
@@ -155,7 +156,7 @@ def fit_surrogate(
             "params": {kind: dict(chosen) for kind, chosen in (params or {}).items()},
             "fit_seconds": round(time.monotonic() - started, 2),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": _versions(),
+            "versions": _versions({entry["model"] for entry in entries.values()}),
         }
         return finish_folder(work, out_dir, manifest)
 
@@ -313,9 +314,11 @@ def _data_hash(keys: Sequence[str], labels: Mapping[str, np.ndarray]) -> str:
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def _versions(kinds: Iterable[str]) -> dict[str, str]:
+    """Versions of what some kinds were fitted with."""
+    needed = {name for kind in kinds for name in FITTERS[kind].needs}
     found = {"python": platform.python_version()}
-    for package in ("design-loop", "numpy", "catboost"):
+    for package in ("design-loop", "numpy", *sorted(needed)):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -200,8 +200,8 @@ def _search(
     import ray
     from optuna.trial import TrialState
 
-    # With the processes that an oracle or a server may have beside it, one CPU per trial.
-    remote = ray.remote(num_cpus=1, max_retries=CRASHES)(evaluate)
+    # One CPU per trial, on whichever node has most left.
+    remote = ray.remote(num_cpus=1, max_retries=CRASHES, scheduling_strategy="SPREAD")(evaluate)
     at_once = in_flight or max(1, int(ray.cluster_resources().get("CPU", 1)))
     shared = ray.put(problem)
     draw = search_space(kind)
