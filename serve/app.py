@@ -196,7 +196,7 @@ def run_forever(config: ServeConfig, progress: Progress | None = None) -> None:
             for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
-            print(f"serving on {handle.base_url}, {_who(config)} (Ctrl-C stops)", flush=True)
+            print(f"serving on {handle.base_url} {_who(config)} (Ctrl-C stops)", flush=True)
             while not stop.wait(1.0):
                 pass
         finally:
