@@ -9,7 +9,7 @@ from typing import Any
 
 from defects.configuration import Configuration
 from defects.datasets import bundled_dataset, write_dataset
-from defects.datasets.dataset import Dataset
+from defects.datasets.dataset import Dataset, Record
 from design_loop.campaign.context import Context
 from design_loop.campaign.propose import check, generate
 from design_loop.config import parse_campaign
@@ -62,7 +62,12 @@ def make_context(
 ) -> tuple[Context, Ledger]:
     """A campaign whose round 0 is done; close the ledger."""
     whole = bundled_dataset("xtb-mos2-4x4")
-    rows = tuple(r for r in whole.records if 2 <= r.configuration.n_defects <= 4)[:60]
+    # Labelled by the same formula: labels and surrogate agree.
+    rows = tuple(
+        Record(r.id, r.configuration, {"homo_lumo_gap": gap(r.configuration)})
+        for r in whole.records[:150]
+        if 2 <= r.configuration.n_defects <= 4
+    )
     facts = (whole.chemical_potentials, whole.pristine)
     dataset = Dataset(whole.host, rows, *facts)
     if oracle.startswith("table"):
