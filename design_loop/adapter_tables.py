@@ -48,5 +48,35 @@ def adapter_table(manifest: Mapping[str, Any], chain: Sequence[Mapping[str, Any]
     return table
 
 
+def plan_tables(summary: Mapping[str, Any]) -> tuple[Table, Table]:
+    """A plan: its settings and counts, and the memory of each GPU."""
+    facts = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    facts.add_column(no_wrap=True)
+    facts.add_column(overflow="fold")
+    for key, value in summary.items():
+        if key in ("memory", "gpu_memory", "fits", "problem", "advice"):
+            continue
+        told = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
+        facts.add_row(key.replace("_", " "), str(told))
+    memory = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    memory.add_column("on each GPU", no_wrap=True)
+    memory.add_column("GB", justify="right")
+    for key, size in summary["memory"].items():
+        memory.add_row(_MEMORY[key], f"{size / 1e9:.2f}", end_section=key == "reserved")
+    memory.add_row("there are", f"{summary['gpu_memory'] / 1e9:.2f}")
+    return facts, memory
+
+
+_MEMORY = {
+    "weights": "frozen weights",
+    "gathered": "weights gathered for the layers at work",
+    "update": "update, its gradient and optimizer",
+    "activations": "activations",
+    "working": "gradients of the logits",
+    "reserved": "context, buffers, fragments",
+    "total": "in all, at the peak",
+}
+
+
 def _text(value: Any) -> str:
     return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -13,7 +13,8 @@ from defects.errors import DatasetError, ModelError
 from defects.rules import Rules
 
 if TYPE_CHECKING:
-    from training.spec import AdapterSpec, LoraHyperparameters
+    from design_loop.config import CampaignConfig
+    from training.spec import AdapterSpec, LoraHyperparameters, Resources
 
 #: Learning rates by base: the published one (Al-Maeeni et al. 2024), and that of the small model,
 #: which takes, and needs, more.
@@ -106,6 +107,50 @@ def dataset_spec(
             "dataset": data,
             "n_instructions": len(parts["train"]),
         },
+    )
+
+
+def hyperparameters_of(config: CampaignConfig, *, continued: bool = False) -> LoraHyperparameters:
+    """What a campaign file says about fine-tuning.
+
+    Parameters
+    ----------
+    continued : bool
+        On from the previous round's adapter, at ``learn.continue_rate`` of the rate.
+    """
+    from training.spec import LoraHyperparameters
+
+    a = config.adapter
+    return LoraHyperparameters(
+        rank=a.rank,
+        alpha=a.alpha,
+        dropout=a.dropout,
+        learning_rate=a.learning_rate * (config.learn.continue_rate if continued else 1.0),
+        schedule=a.schedule,
+        warmup=a.warmup,
+        epochs=a.epochs,
+        max_steps=a.max_steps,
+        max_seconds=a.max_seconds,
+        batch_size=a.batch_size,
+        micro_tokens=a.micro_tokens,
+        bf16=a.bf16,
+        gradient_checkpointing=a.gradient_checkpointing,
+        length_pool=a.length_pool,
+        quantization=a.quantization,
+    )
+
+
+def resources_of(config: CampaignConfig) -> Resources:
+    """What a campaign file gives to the training workers."""
+    from training.spec import Resources
+
+    r = config.resources
+    return Resources(
+        workers=r.train_workers,
+        cpus=r.train_cpus,
+        gpus=r.train_gpus,
+        sharding=r.train_sharding,
+        storage=r.train_storage,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,14 @@ class Instruction:
         Property -> true value, in its unit.
     weight : float
         Weight in the loss relative to others.
+    learnt : bool
+        Whether the adapter that is gone on from has learnt it: then it may be replayed.
     """
 
     configuration: Configuration
     properties: Mapping[str, float]
     weight: float = 1.0
+    learnt: bool = False
 
 
 def write_instructions(
@@ -64,6 +67,8 @@ def write_instructions(
                 "properties": dict(item.properties),
                 "weight": item.weight,
             }
+            if item.learnt:
+                row["learnt"] = True
             lines.append(json.dumps(row))
     if len(lines) == 1:
         raise DatasetError("no labelled configuration obeys the rules: nothing to fine-tune on")
@@ -109,7 +114,10 @@ _read_once = once_per_file(read_instructions)
 def _instruction(host: Host, row: Mapping[str, Any]) -> Instruction:
     changes = {int(s): str(e) for s, e in row["defects"]}
     return Instruction(
-        Configuration.from_changes(host, changes), row["properties"], float(row["weight"])
+        Configuration.from_changes(host, changes),
+        row["properties"],
+        float(row["weight"]),
+        row.get("learnt", False) is True,
     )
 
 
@@ -128,6 +136,8 @@ class InstructionSource:
         Probability that all known ones are asked for at once.
     anchor : float
         See `defects.text.training_pair`.
+    replay : float or None
+        So many of the learnt instructions per new one, others at every epoch; None for all.
     """
 
     path: str
@@ -135,6 +145,7 @@ class InstructionSource:
     properties: tuple[str, ...]
     keep_all: float = 0.5
     anchor: float = 0.5
+    replay: float | None = None
 
     def __post_init__(self) -> None:
         if self.fmt not in FORMATS:
@@ -144,6 +155,8 @@ class InstructionSource:
         """Return the examples of one epoch; the same for the same epoch and seed."""
         _, rules, items = _read_once(self.path)
         rng = np.random.default_rng([seed, epoch])
+        if self.replay is not None:
+            items = replayed(items, self.replay, rng)
         examples = []
         for item in items:
             known = {p: item.properties[p] for p in self.properties if p in item.properties}
@@ -160,3 +173,17 @@ class InstructionSource:
             )
             examples.append(Example(prompt, answer, item.weight))
         return examples
+
+
+def replayed(
+    items: Sequence[Instruction], replay: float, rng: np.random.Generator
+) -> list[Instruction]:
+    """All new instructions, and `replay` times as many of the learnt ones, drawn without repeats.
+
+    Without a new one, as many learnt ones as there are: there is nothing else to learn from.
+    """
+    learnt = [i for i, item in enumerate(items) if item.learnt]
+    new = [i for i, item in enumerate(items) if not item.learnt]
+    count = min(len(learnt), round(replay * len(new))) if new else len(learnt)
+    chosen = [*new, *rng.choice(learnt, size=count, replace=False).tolist()] if count else new
+    return [items[i] for i in sorted(chosen)]

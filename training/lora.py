@@ -22,7 +22,8 @@ from training.manifest import (
     read_adapter,
     unfinished_adapter,
 )
-from training.spec import AdapterSpec, LoraHyperparameters, Resources
+from training.spec import AdapterSpec, LoraHyperparameters, Resources, check_settings
+from training.storage import check_storage
 
 __all__ = ["AdapterResult", "AdapterSpec", "LoraHyperparameters", "Resources", "train_adapter"]
 
@@ -69,13 +70,17 @@ def train_adapter(
         If the base model or the parent is missing, no example fits, or the training failed.
     """
     check_base(spec.base)
+    resources = resources or Resources()
+    check_settings(spec.hyperparameters, resources)
+    storage_path = storage_path or resources.storage
+    if storage_path is not None:
+        check_storage(storage_path)
     parent = None if spec.parent is None else read_adapter(spec.parent)
     fingerprint = spec.fingerprint()
     root = Path(spec.root).absolute()
     finished = find_adapter(root, spec.prefix, fingerprint)
     if finished is not None:
         return finished
-    resources = resources or Resources()
     runs = root / RUNS
     runs.mkdir(parents=True, exist_ok=True)
     name = f"{spec.prefix}-{fingerprint[:16]}"

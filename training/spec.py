@@ -14,6 +14,8 @@ from training.base_model import base_hash
 from training.schedule import Schedule
 from training.sources import ExampleSource
 
+QUANTIZATIONS = ("none", "4bit")
+SHARDINGS = ("ddp", "fsdp")
 PREFIX = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -48,6 +50,10 @@ class LoraHyperparameters:
         Recompute activations in the backward pass: less memory, a third more time.
     max_length : int or None
         Longer examples are left out; None for the model's context length.
+    length_pool : int
+        Batches among which examples are sorted by length, to save padding; 1 for none.
+    quantization : str
+        Of the frozen base: ``none``, or ``4bit`` (NF4, on CUDA GPUs).
     """
 
     rank: int = 8
@@ -68,11 +74,16 @@ class LoraHyperparameters:
     bf16: bool | None = None
     gradient_checkpointing: bool = False
     max_length: int | None = None
+    length_pool: int = 16
+    quantization: str = "none"
 
     def __post_init__(self) -> None:
-        for name in ("rank", "alpha", "learning_rate", "epochs", "batch_size", "micro_tokens"):
+        above = "rank alpha learning_rate epochs batch_size micro_tokens length_pool"
+        for name in above.split():
             if getattr(self, name) <= 0:
                 raise ModelError(f"{name} is {getattr(self, name)}: it has to be above 0")
+        if self.quantization not in QUANTIZATIONS:
+            raise ModelError(f"quantization {self.quantization!r} is none of none, 4bit")
         if not 0 <= self.dropout < 1:
             raise ModelError(f"dropout is {self.dropout}: it has to be in [0, 1)")
         try:
@@ -102,6 +113,11 @@ class Resources:
         Restarts from the last checkpoint after a worker died.
     checkpoint_seconds : float
         Time between checkpoints.
+    sharding : str
+        ``ddp``: every worker holds the whole base; ``fsdp``: each a part of every weight, for
+        bases larger than a GPU's memory.
+    storage : str or None
+        Where checkpoints are kept, see `training.lora.train_adapter`.
     """
 
     workers: int = 1
@@ -110,6 +126,12 @@ class Resources:
     threads: int | None = None
     max_failures: int = 3
     checkpoint_seconds: float = 60.0
+    sharding: str = "ddp"
+    storage: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sharding not in SHARDINGS:
+            raise ModelError(f"sharding {self.sharding!r} is none of ddp, fsdp")
 
 
 @dataclass(frozen=True)
@@ -169,3 +191,24 @@ class AdapterSpec:
         }
         text = json.dumps(content, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_settings(h: LoraHyperparameters, resources: Resources) -> None:
+    """Refuse what no worker could do, before one is started.
+
+    Raises
+    ------
+    ModelError
+        For a 4-bit base without GPUs, or one that is to be sharded.
+    """
+    if h.quantization != "4bit":
+        return
+    if not resources.gpus:
+        raise ModelError(
+            "quantization 4bit needs a CUDA GPU per worker: write quantization: none, or give the "
+            "workers GPUs (resources.train_gpus: 1)"
+        )
+    if resources.sharding == "fsdp":
+        raise ModelError(
+            "a 4-bit base is held whole by every worker: write sharding: ddp, or quantization: none"
+        )

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from defects.configuration import Configuration
 from defects.errors import DatasetError
+from defects.targets import DEFAULT_TOLERANCE
+from design_loop.adapters import hyperparameters_of, resources_of
 from design_loop.campaign.context import Context
+from design_loop.config import CampaignConfig
 from design_loop.ledger import Adapter, Source, Surrogate
 from design_loop.ledger.steps import StepRun
 
@@ -85,40 +89,36 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     """Fine-tune the adapter of the next round with Ray Train and publish it under a new name."""
     from training.bundled import resolve_base
     from training.instructions import Instruction, InstructionSource, write_instructions
-    from training.spec import AdapterSpec, LoraHyperparameters, Resources
+    from training.spec import AdapterSpec
 
-    config, settings = context.config, context.config.adapter
+    config = context.config
     path = context.folder / "instructions" / f"r{number:03d}.jsonl"
     properties = tuple(t.property for t in config.targets)
+    previous = _previous(context, number)
+    learnt = _learnt(context, number) if previous else frozenset()
+    rows = _labelled(context, unverified=config.learn.use_unverified)
     items = [
         Instruction(
             configuration,
             {p: row[p] for p in properties if p in row},
-            float(settings.new_data_weight) if new else 1.0,
+            sample_weight(config, row, source),
+            learnt=configuration.key in learnt,
         )
-        for configuration, row, new in _labelled(context, unverified=config.learn.use_unverified)
+        for configuration, row, source in rows
     ]
     data_hash = write_instructions(path, context.host, config.rules, items)
     context.progress.message("info", f"fine-tuning the adapter on {len(items)} instructions")
-    resources = config.resources
+    replay = config.learn.replay if previous else None
     result = context.services.fine_tune(
         AdapterSpec(
             base=resolve_base(config.base_model),
-            source=InstructionSource(str(path), config.generation.format, properties),
+            source=InstructionSource(
+                str(path), config.generation.format, properties, replay=replay
+            ),
             root=context.folder / "adapters",
             prefix=f"r{number + 1:03d}",
-            hyperparameters=LoraHyperparameters(
-                rank=settings.rank,
-                alpha=settings.alpha,
-                dropout=settings.dropout,
-                learning_rate=settings.learning_rate,
-                schedule=settings.schedule,
-                warmup=settings.warmup,
-                epochs=settings.epochs,
-                max_steps=settings.max_steps,
-                max_seconds=settings.max_seconds,
-                batch_size=settings.batch_size,
-            ),
+            hyperparameters=hyperparameters_of(config, continued=previous is not None),
+            parent=previous,
             seed=config.seed + number,
             data_hash=data_hash,
             facts={
@@ -129,12 +129,10 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
                 "host": context.host.key,
                 "rules": config.rules.model_dump(mode="json"),
                 "n_instructions": len(items),
-                "n_verified": sum(i.weight != 1.0 for i in items),
+                "n_verified": sum(source is Source.ORACLE for _, _, source in rows),
             },
         ),
-        Resources(
-            workers=resources.train_workers, cpus=resources.train_cpus, gpus=resources.train_gpus
-        ),
+        resources_of(config),
         on_progress=lambda told: context.progress.step_advanced(round(100 * told["progress"]), 100),
     )
     run.add_adapter(Adapter(result.name, str(result.path), result.manifest))
@@ -142,11 +140,65 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     run.info["loss"] = result.metrics.get("train_loss")
 
 
+def sample_weight(config: CampaignConfig, row: Mapping[str, float], source: Source | None) -> float:
+    """How much an instruction counts: by who vouches for it, and by its distance to the targets.
+
+    Parameters
+    ----------
+    row : mapping
+        Its properties, in their units.
+    source : Source or None
+        Oracle, surrogate, or None for the dataset.
+
+    Returns
+    -------
+    float
+        1 for the dataset, ``adapter.new_data_weight`` verified, ``learn.unverified_weight`` with
+        surrogate values; times up to ``learn.near_weight`` where all targets are met, falling off
+        as a normal distribution with the distance in units of the targets' widths.
+    """
+    known = {Source.ORACLE: config.adapter.new_data_weight}
+    weight = 1.0 if source is None else float(known.get(source, config.learn.unverified_weight))
+    if config.learn.near_weight == 1:
+        return weight
+    distance = 0.0
+    for target in config.targets:
+        if target.property not in row:
+            return weight  # nothing is known about how near it is
+        if target.goal is None:
+            low, high = target.bounds()
+            width = (high - low) / 2 if math.isfinite(high - low) else DEFAULT_TOLERANCE
+            value = row[target.property]
+            outside = max(low - value, value - high, 0.0)
+            distance += (outside / max(width, DEFAULT_TOLERANCE)) ** 2
+    return weight * (1 + (config.learn.near_weight - 1) * math.exp(-distance / 2))
+
+
+def _previous(context: Context, number: int) -> Path | None:
+    """Adapter that the next one goes on from, if it is to and there is one."""
+    if context.config.learn.start_from == "base":
+        return None
+    before = [a for a in context.ledger.adapters(context.id) if a.round < number]
+    return Path(before[-1].path) if before else None
+
+
+def _learnt(context: Context, number: int) -> frozenset[str]:
+    """Keys of what the previous round's adapter was trained on."""
+    known = {r.configuration.key for r in context.dataset if r.properties}
+    for step in range(number):
+        for source in Source:
+            for label in context.ledger.labels(context.id, source, step):
+                known.add(context.configuration(label.configuration).key)
+    return frozenset(known)
+
+
 def _labelled(
     context: Context, *, unverified: bool = False
-) -> Sequence[tuple[Configuration, dict[str, float], bool]]:
-    """Everything with a label: configuration, properties, and whether this campaign verified it."""
-    rows = [(r.configuration, dict(r.properties), False) for r in context.dataset if r.properties]
+) -> Sequence[tuple[Configuration, dict[str, float], Source | None]]:
+    """Everything with a label: configuration, properties, and whose they are (None: dataset)."""
+    rows: list[tuple[Configuration, dict[str, float], Source | None]] = [
+        (r.configuration, dict(r.properties), None) for r in context.dataset if r.properties
+    ]
     known = {c.key for c, _, _ in rows}
     sources = [Source.ORACLE]
     if unverified or context.config.oracle.kind == "none":
@@ -156,7 +208,7 @@ def _labelled(
             configuration = context.configuration(label.configuration)
             if configuration.key not in known:
                 known.add(configuration.key)
-                rows.append((configuration, dict(label.properties), True))
+                rows.append((configuration, dict(label.properties), source))
     return rows
 
 

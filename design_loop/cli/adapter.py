@@ -166,3 +166,42 @@ def verify(
         print_json({"name": found.name, "path": str(found.path), "sound": True})
     else:
         typer.echo(f"{found.name}: finished, all {len(found.manifest['files'])} files as trained")
+
+
+@app.command()
+def plan(
+    preset: Annotated[
+        str, typer.Argument(metavar="PRESET", help="Shipped campaign's name, or a campaign file.")
+    ],
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="GPUs, one per worker.", show_default="the file's")
+    ] = None,
+    gpu_memory: Annotated[str, typer.Option(metavar="SIZE", help="Of each GPU.")] = "80GB",
+    fmt: FormatOption = Format.table,
+) -> None:
+    """Count parameters, memory per GPU and tokens per step; exit code 1 if it does not fit."""
+    from design_loop.adapter_plan import parse_memory, plan_adapter
+    from design_loop.config import parse_campaign
+    from design_loop.config.loading import load_preset
+
+    quiet_libraries()
+    size = parse_memory(gpu_memory)
+    path = Path(preset)
+    # The shape alone is looked at: the dataset need not be here.
+    config = (
+        parse_campaign(path.read_text(encoding="utf-8"), path.name)
+        if path.is_file()
+        else load_preset(preset, check=False)
+    )
+    found = plan_adapter(config, gpus, size)
+    if fmt is Format.json:
+        print_json(found.summary())
+    else:
+        from design_loop.adapter_tables import plan_tables
+
+        print_tables(*plan_tables(found.summary()))
+        typer.echo("fits" if found.fits else f"does not fit: {found.problem}")
+        if found.advice:
+            typer.echo(f"this does: {found.advice}")
+    if not found.fits:
+        raise typer.Exit(1)

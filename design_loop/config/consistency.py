@@ -147,6 +147,18 @@ def _resources(sections: Sections) -> Iterator[Problem]:
         yield Problem(
             ("resources", "cpus"), "a cluster that is joined has its own CPUs; remove one of both"
         )
+    adapter = sections.get("adapter")
+    if adapter is not None and adapter.quantization == "4bit":
+        if not resources.train_gpus:
+            yield Problem(
+                ("adapter", "quantization"),
+                "4bit needs a CUDA GPU per worker; write none, or resources.train_gpus: 1",
+            )
+        elif resources.train_sharding == "fsdp":
+            yield Problem(
+                ("adapter", "quantization"),
+                "a 4bit base is held whole by every worker; write resources.train_sharding: ddp",
+            )
     if resources.cpus is not None:
         asked = {("resources", "train_cpus"): resources.train_cpus * resources.train_workers}
         if oracle is not None:

@@ -112,6 +112,27 @@ class AdapterConfig(Section):
     new_data_weight: int = Field(
         4, ge=1, le=1000, description="how often a verified candidate counts, a dataset row once"
     )
+    bf16: bool | None = Field(
+        None, description="bfloat16 arithmetic; by default where the processor has it"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations twice: less memory, a third more time"
+    )
+    micro_tokens: int = Field(
+        8192,
+        ge=1,
+        le=10_000_000,
+        description="most tokens of a worker's forward pass; gradients of more are accumulated",
+    )
+    length_pool: int = Field(
+        16,
+        ge=1,
+        le=100_000,
+        description="batches among which instructions are sorted by length; 1 for none",
+    )
+    quantization: Literal["none", "4bit"] = Field(
+        "none", description="of the frozen base; 4bit (QLoRA) on CUDA GPUs only"
+    )
 
 
 class SurrogateConfig(Section):
@@ -166,6 +187,28 @@ class LearnConfig(Section):
     use_unverified: bool = Field(
         False, description="selected candidates without a label enter with surrogate values"
     )
+    start_from: Literal["base", "previous"] = Field(
+        "base",
+        description="each round's adapter: anew over all data, or on from the one before",
+    )
+    replay: float = Field(
+        8.0,
+        ge=0,
+        le=10_000,
+        description="with previous: earlier instructions per new one, others at every epoch",
+    )
+    continue_rate: float = Field(
+        0.3, gt=0, le=1, description="with previous: learning rate as a share of the adapter's"
+    )
+    unverified_weight: float = Field(
+        0.5, gt=0, le=1000, description="how much a candidate with surrogate values counts"
+    )
+    near_weight: float = Field(
+        1.0,
+        ge=1,
+        le=1000,
+        description="how much more what meets all targets counts; falls off with the distance",
+    )
 
 
 class ResourcesConfig(Section):
@@ -181,3 +224,11 @@ class ResourcesConfig(Section):
     train_workers: int = Field(1, ge=1, le=4096, description="Ray Train workers")
     train_cpus: float = Field(1, gt=0, le=1024, description="CPUs per training worker")
     train_gpus: float = Field(0, ge=0, le=64, description="GPUs per training worker")
+    train_sharding: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="each worker holds all of the base (ddp), or a part of it (fsdp)"
+    )
+    train_storage: str | None = Field(
+        None,
+        min_length=1,
+        description="checkpoints: a folder shared by all machines, or s3://, gs://, file://",
+    )

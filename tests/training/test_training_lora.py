@@ -199,7 +199,8 @@ def test_an_adapter_learns_what_its_base_does_not_know(toy, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_two_workers_give_the_adapter_of_one(toy, tmp_path) -> None:
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_two_workers_give_the_adapter_of_one(toy, tmp_path, sharding) -> None:
     from safetensors.numpy import load_file
 
     few = replace(QUICK, max_steps=8, bf16=False)
@@ -207,8 +208,11 @@ def test_two_workers_give_the_adapter_of_one(toy, tmp_path) -> None:
     # 600 tokens: several micro-batches a step, which must not matter either.
     split = replace(few, micro_tokens=100)
     shared = train_adapter(
-        spec_of(toy, tmp_path / "two", hyperparameters=split), Resources(workers=2, threads=1)
+        spec_of(toy, tmp_path / "two", hyperparameters=split),
+        Resources(workers=2, threads=1, sharding=sharding),
+        storage_path=(tmp_path / "shared").as_uri(),
     )
+    assert not list((tmp_path / "two" / ".runs").iterdir())
     one, two = (load_file(r.path / "adapter_model.safetensors") for r in (alone, shared))
     assert one.keys() == two.keys()
     for name, weights in one.items():
@@ -242,11 +246,15 @@ def test_a_worker_that_dies_goes_on_from_its_checkpoint(toy, tmp_path) -> None:
             killed.set()
             os.kill(line["pid"], signal.SIGKILL)
 
+    long = replace(QUICK, max_steps=400)
     result = train_adapter(
-        spec_of(toy, tmp_path, hyperparameters=replace(QUICK, max_steps=400)),
+        spec_of(toy, tmp_path, hyperparameters=long),
         Resources(threads=1, checkpoint_seconds=1),
         on_progress=kill_once,
     )
+    whole = train_adapter(spec_of(toy, tmp_path / "whole", hyperparameters=long), ONE)
+    assert result.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], rel=0.02)
+    assert result.metrics["train_loss"] == pytest.approx(whole.metrics["train_loss"], rel=0.02)
     assert killed.is_set()
     assert result.metrics["steps"] == 400
     # It went on from the checkpoint, not from the start.

@@ -1,0 +1,38 @@
+"""Plans of fine-tuning for the shipped campaigns."""
+
+from __future__ import annotations
+
+import pytest
+
+from defects.errors import ConfigError
+from design_loop.adapter_plan import parse_memory, plan_adapter
+from design_loop.config.loading import load_preset
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.mark.slow
+def test_the_70b_preset_fits_eight_gpus_and_not_one():
+    config = load_preset("llama-3-70b", check=False)
+    plan = plan_adapter(config, 8, 80e9)
+    # The published sizes: 70.6 billion, and rank 8 on all seven projections of 80 layers.
+    assert plan.memory.parameters == 70_553_706_496
+    assert plan.memory.trainable == 8 * 80 * (2 * 8192 + 2 * (8192 + 1024) + 2 * 8192
+                                              + 3 * (8192 + 28_672))  # fmt: skip
+    assert plan.fits and plan.rows * plan.passes * 8 >= 16
+    assert 5000 < plan.tokens < 8192
+    alone = plan_adapter(config, 1, 80e9)
+    assert not alone.fits and "141" not in (alone.advice or "")
+    assert "4bit" in alone.advice
+    assert "1 GPUs" in alone.problem
+
+
+def test_sizes_of_memory():
+    assert parse_memory("80GB") == 80e9
+    assert parse_memory("79.5 GiB") == 79.5 * 2**30
+    for wrong in ("80", "0GB", "many", "80TB"):
+        with pytest.raises(ConfigError, match="write 80GB"):
+            parse_memory(wrong)
