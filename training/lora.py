@@ -23,7 +23,7 @@ from training.manifest import (
     unfinished_adapter,
 )
 from training.spec import AdapterSpec, LoraHyperparameters, Resources, check_settings
-from training.storage import check_storage
+from training.storage import check_storage, forget_run
 
 __all__ = ["AdapterResult", "AdapterSpec", "LoraHyperparameters", "Resources", "train_adapter"]
 
@@ -106,6 +106,8 @@ def train_adapter(
                     **spec.facts,
                 },
             )
+    if storage_path is not None:
+        forget_run(storage_path, name)
     _tidy(runs, name)
     return result
 
@@ -165,7 +167,7 @@ def _fit(
     returned = result.return_value or {}
     if "error" in returned:
         # Nothing to go on from: the same would fail the same way.
-        shutil.rmtree(Path(storage_path) / name, ignore_errors=True)
+        forget_run(storage_path, name)
         _tidy(progress_file.parent, name)
         raise ModelError(returned["error"])
     return dict(returned.get("metrics") or result.metrics), result.checkpoint

@@ -212,7 +212,7 @@ def test_two_workers_give_the_adapter_of_one(toy, tmp_path, sharding) -> None:
         Resources(workers=2, threads=1, sharding=sharding),
         storage_path=(tmp_path / "shared").as_uri(),
     )
-    assert not list((tmp_path / "two" / ".runs").iterdir())
+    assert not list((tmp_path / "shared").iterdir())
     one, two = (load_file(r.path / "adapter_model.safetensors") for r in (alone, shared))
     assert one.keys() == two.keys()
     for name, weights in one.items():
