@@ -4,7 +4,7 @@
     python benchmarks/base_model.py --base DIR --num 256 --out base.json
 
 Requests are drawn as in pretraining (`training/corpus.py`), but never trained on: another seed, and
-the number of requests is endless. Sampled with plain transformers, temperature 1.0, top_p 0.9.
+the number of requests is endless. Sampled with plain transformers, temperature 1.0.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from training.sampling import generate
 TOLERANCE = 0.02
 
 
-def measure(model: Any, tokenizer: Any, part: Part, num: int, seed: int) -> dict[str, Any]:
+def measure(
+    model: Any, tokenizer: Any, part: Part, num: int, seed: int, top_p: float
+) -> dict[str, Any]:
     """Figures of one host, supercell and format."""
     rng = np.random.default_rng([seed, 77])
     host = get_host(part.host, part.supercell)
@@ -55,6 +57,7 @@ def measure(model: Any, tokenizer: Any, part: Part, num: int, seed: int) -> dict
         [build_prompt(r, part.fmt) for r in requests],
         max_new_tokens=longest,
         batch_size=64 if part.fmt == "compact" else 16,
+        top_p=top_p,
         seed=seed,
     )
     reasons: Counter[str] = Counter()
@@ -93,6 +96,7 @@ def main() -> None:
     parser.add_argument("--base", default="small")
     parser.add_argument("--num", type=int, default=128, help="requests per host and format")
     parser.add_argument("--only", help="HOST-SUPERCELL-FORMAT, such as MoS2-4x4-full")
+    parser.add_argument("--top-p", type=float, default=0.9)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out", type=Path)
@@ -105,7 +109,10 @@ def main() -> None:
     found = []
     for part in (*COMPACT_PARTS, *FULL_PARTS):
         if arguments.only in (None, f"{part.host}-{part.supercell}-{part.fmt}"):
-            found.append(measure(model, tokenizer, part, arguments.num, arguments.seed))
+            figures = measure(
+                model, tokenizer, part, arguments.num, arguments.seed, arguments.top_p
+            )
+            found.append(figures)
             print(json.dumps(found[-1]), flush=True)
     if arguments.out is not None:
         arguments.out.write_text(json.dumps(found, indent=1) + "\n")

@@ -18,7 +18,15 @@ from defects.errors import DatasetError, ModelError, ParseError, RuleError
 from defects.hosts import Host
 from defects.rules import Rules
 from defects.targets import Target
-from defects.text import Frame, Request, build_prompt, longest_answer, parse_answer, random_frame
+from defects.text import (
+    Frame,
+    Request,
+    build_prompt,
+    default_top_p,
+    longest_answer,
+    parse_answer,
+    random_frame,
+)
 
 _PER_PROMPT = 8
 
@@ -37,7 +45,7 @@ def generate_to_file(
     max_defects: int | None = None,
     fmt: str | None = None,
     temperature: float = 1.0,
-    top_p: float = 0.9,
+    top_p: float | None = None,
     seed: int = 0,
     constrained: bool = True,
     host_file: Path | None = None,
@@ -118,7 +126,7 @@ def generate_to_file(
                 "base" if found is None else f"base:{found.name}",
                 n=_PER_PROMPT,
                 temperature=temperature,
-                top_p=top_p,
+                top_p=top_p or default_top_p(fmt),
                 max_tokens=longest_answer(requests[0], fmt) + 16,
                 seed=seed,
                 constraints=constraints_of(requests, fmt) if constrained else None,

@@ -22,7 +22,15 @@ from defects.hosts import Host
 from defects.rules import Rules
 from defects.structures import to_structure
 from defects.targets import probability_of_meeting, surrogate_error
-from defects.text import Frame, Request, build_prompt, longest_answer, parse_answer, random_frame
+from defects.text import (
+    Frame,
+    Request,
+    build_prompt,
+    default_top_p,
+    longest_answer,
+    parse_answer,
+    random_frame,
+)
 from serve.constraints import MAX_SITES, can_constrain, constraint_of
 from serve.design_schemas import DesignBody
 from serve.hosts import HostTable
@@ -94,7 +102,7 @@ def completion_body(body: DesignBody, requests: Sequence[Request]) -> dict[str, 
         "n": PER_PROMPT,
         "max_tokens": longest_answer(requests[0], body.format) + 16,
         "temperature": body.temperature,
-        "top_p": body.top_p,
+        "top_p": body.top_p or default_top_p(body.format),
         "seed": body.seed,
         "return_token_ids": True,
     }

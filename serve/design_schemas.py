@@ -75,7 +75,9 @@ class DesignBody(_Body):
     format: Literal["compact", "full"] = "compact"
     constrained: bool = Field(default=True, description="decode under a grammar of the rules")
     temperature: float = Field(default=1.0, ge=0.0, le=5.0)
-    top_p: float = Field(default=0.9, gt=0.0, le=1.0)
+    top_p: float | None = Field(
+        default=None, gt=0.0, le=1.0, description="by default 0.9, and 1 in the full format"
+    )
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     structure: Literal["cif", "poscar", "none"] = "cif"
     known: list[ConfigurationItem] = Field(

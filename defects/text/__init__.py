@@ -6,6 +6,7 @@ from defects.text.formats import (
     FORMATS,
     build_answer,
     build_prompt,
+    default_top_p,
     longest_answer,
     parse_answer,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "answer_grammar",
     "build_answer",
     "build_prompt",
+    "default_top_p",
     "longest_answer",
     "parse_answer",
     "random_frame",

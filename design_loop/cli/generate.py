@@ -48,7 +48,12 @@ def generate(
         typer.Option("--format", help="Instruction format. By default the adapter's."),
     ] = None,
     temperature: Annotated[float, typer.Option(min=0, help="Randomness of the sampling.")] = 1.0,
-    top_p: Annotated[float, typer.Option(min=0.01, max=1, help="Mass sampled from.")] = 0.9,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=1, help="Mass sampled from.", show_default="0.9; 1 in the full format"
+        ),
+    ] = None,
     constrained: Annotated[
         bool, typer.Option(help="Decode under a grammar of the rules: every answer is valid.")
     ] = True,

@@ -79,7 +79,12 @@ class GenerationConfig(Section):
     samples: int = Field(192, ge=1, le=1_000_000, description="samples per round")
     per_prompt: int = Field(4, ge=1, le=1024, description="samples per prompt (vLLM's n)")
     temperature: float = Field(1.0, ge=0, le=5, description="randomness of the sampling")
-    top_p: float = Field(0.9, gt=0, le=1, description="probability mass that is sampled from")
+    top_p: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="probability mass that is sampled from; by default 0.9, 1 in the full format",
+    )
     max_tokens: int | None = Field(
         None, ge=1, le=131_072, description="longest answer; by default what the format needs"
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from defects.asking import draw_asked
 from defects.configuration import Configuration
 from defects.errors import ModelError, ParseError
-from defects.text import build_prompt, parse_answer
+from defects.text import build_prompt, default_top_p, parse_answer
 from defects.text import longest_answer as longest_text
 from design_loop.ledger import Sample
 from serve.constraints import constraints_of
@@ -95,7 +95,7 @@ class LlmProposer:
             adapter,
             n=config.per_prompt,
             temperature=config.temperature,
-            top_p=config.top_p,
+            top_p=config.top_p or default_top_p(config.format),
             max_tokens=config.max_tokens or longest_answer(context),
             seed=(int(context.rng(number, 2).integers(2**31)) + batch) % 2**31,
             constraints=constraints_of(requests, config.format) if config.constrained else None,

@@ -18,7 +18,7 @@ def test_defaults_are_the_published_ones():
     adapter, generation = config.adapter, config.generation
     assert (adapter.rank, adapter.alpha, adapter.dropout) == (8, 32, 0.05)
     assert (adapter.learning_rate, adapter.schedule, adapter.epochs) == (1e-4, "cosine", 10)
-    assert (generation.temperature, generation.top_p) == (1.0, 0.9)
+    assert (generation.temperature, generation.top_p) == (1.0, None)
     assert config.selection.quantile == 0.25
     assert config.learn.use_unverified is False
     assert config.generation.format == "compact"
