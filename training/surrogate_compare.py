@@ -126,7 +126,8 @@ def _row(
         cell = evaluate(problem, kind, settings)
     except DesignLoopError as error:
         return _failed(base, label, str(error), tell)
-    except Exception as error:  # noqa: BLE001 - one kind must not cost the table of the others
+    except Exception as error:
+        # One kind must not cost the table of the others.
         logger.exception("%s failed", label)
         return _failed(base, label, f"{type(error).__name__}: {error}", tell)
     _write_atomically(
