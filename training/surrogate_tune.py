@@ -1,8 +1,9 @@
-"""Searches hyperparameters of surrogates: Optuna proposes, Ray's workers cross-validate.
+"""Searches hyperparameters of surrogates: Ray Tune runs the trials, Optuna proposes them.
 
 The study is Optuna's own journal, a file of JSON lines in the output folder: a search that was
-killed goes on from it, and it can be opened by any of Optuna's tools. Ray Tune's own restore reads
-pickles and takes the searcher back to its last snapshot, so trials are plain Ray tasks here.
+killed goes on from it, and it can be opened by any of Optuna's tools. `Tuner.restore` is not used:
+it reads pickles and takes the searcher back to its last snapshot. What Ray Tune writes beside is
+left to a temporary folder.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from defects.datasets import resolve_dataset
-from defects.errors import DatasetError, DesignLoopError, ModelError
+from defects.errors import DatasetError, ModelError
 from defects.surrogates.blas import blas_threads
 from training.surrogate import fit_surrogate
 from training.surrogate_cells import Problem, Settings
@@ -197,51 +199,36 @@ def _search(
     tell: Callable[[str], None],
 ) -> None:
     """Run trials on the cluster until there are enough."""
-    import ray
     from optuna.trial import TrialState
 
-    # One CPU per trial, on whichever node has most left.
-    remote = ray.remote(num_cpus=1, max_retries=CRASHES, scheduling_strategy="SPREAD")(evaluate)
-    at_once = in_flight or max(1, int(ray.cluster_resources().get("CPU", 1)))
-    shared = ray.put(problem)
-    draw = search_space(kind)
-    running: dict[Any, optuna.Trial] = {}
+    from training.tune_search import run_trials
+
     ended = sum("error" in t.user_attrs or t.state == TrialState.COMPLETE for t in study.trials)
-    default = any(t.user_attrs.get("params") == {} for t in study.trials if t.value is not None)
-    try:
-        while ended + len(running) < trials or running:
-            while ended + len(running) < trials and len(running) < at_once:
-                trial = study.ask()
-                first, default = not default, True
-                params = {} if first else dict(draw(trial))
-                trial.set_user_attr("params", params)
-                running[remote.remote(shared, kind, params, replace(settings, threads=1))] = trial
-            done, _ = ray.wait(list(running), num_returns=1)
-            trial = running.pop(done[0])
-            ended += 1
-            _tell(study, trial, done[0], f"{problem.name}, {kind}, {ended} of {trials}", tell)
-    finally:
-        for reference in running:
-            ray.cancel(reference, force=True)
-
-
-def _tell(
-    study: optuna.Study, trial: optuna.Trial, reference: Any, label: str, tell: Callable
-) -> None:
-    import ray
-    from optuna.trial import TrialState
-
-    try:
-        value = ray.get(reference)
-    except (ray.exceptions.RayError, DesignLoopError) as error:
-        cause = getattr(error, "cause", None) or error
-        reason = next(iter(str(cause).strip().splitlines()), type(cause).__name__)
-        trial.set_user_attr("error", reason)
-        study.tell(trial, state=TrialState.FAIL)
-        tell(f"{label}: failed, {reason}")
+    if ended >= trials:
         return
-    study.tell(trial, value)
-    tell(f"{label}: MAE {1e3 * value:.2f} meV with {trial.user_attrs['params'] or 'the defaults'}")
+    draw = search_space(kind)
+    default = any(t.user_attrs.get("params") == {} for t in study.trials if t.value is not None)
+
+    def propose(trial: optuna.Trial) -> dict[str, Any]:
+        nonlocal default
+        # The first trial of all has the defaults, so that a gain is one over them.
+        params = dict(draw(trial)) if default else {}
+        default = True
+        trial.set_user_attr("params", params)
+        return params
+
+    def told(trial: optuna.trial.FrozenTrial) -> None:
+        nonlocal ended
+        ended += 1
+        label = f"{problem.name}, {kind}, {ended} of {trials}"
+        if trial.value is None:
+            tell(f"{label}: failed, {trial.user_attrs.get('error')}")
+        else:
+            with_what = trial.user_attrs["params"] or "the defaults"
+            tell(f"{label}: MAE {1e3 * trial.value:.2f} meV with {with_what}")
+
+    compute = partial(evaluate, problem, kind, settings=replace(settings, threads=1))
+    run_trials(study, propose, compute, trials - ended, in_flight, crashes=CRASHES, told=told)
 
 
 def evaluate(problem: Problem, kind: str, params: dict[str, Any], settings: Settings) -> float:
