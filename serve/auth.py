@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from defects.errors import ConfigError
-from serve.keys import Key, KeyFile
+from serve.keys import KeyFile
 from serve.rate import RateLimit
 from serve.replies import SafeJson, error_body
 
@@ -45,7 +45,7 @@ class Auth:
     """ASGI middleware: 401 without a key, 403 without the scope, 429 above the rate.
 
     The key is taken from ``Authorization: Bearer``, or as the password of ``Authorization: Basic``
-    so that a browser can open the documentation. `scope["design_loop_key"]` is its record.
+    so that a browser can open the documentation.
     """
 
     def __init__(self, app: ASGIApp, keys: KeyFile, rate: RateLimit) -> None:
@@ -85,7 +85,6 @@ class Auth:
             seconds = str(math.ceil(wait))
             text = f"more than {key.per_minute or self.rate.per_minute} requests per minute"
             return _refuse(429, "rate_limited", text, {"Retry-After": seconds})
-        scope["design_loop_key"] = key
         return None
 
 
@@ -100,11 +99,6 @@ def key_in(headers: Headers) -> str | None:
         except (binascii.Error, ValueError):
             return None
     return None
-
-
-def key_of(scope: Scope) -> Key | None:
-    """The record of the request's key; None where keys are not asked for."""
-    return scope.get("design_loop_key")
 
 
 def _refuse(

@@ -39,10 +39,6 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.mean)
 
-    def as_dicts(self) -> list[dict[str, float]]:
-        """The means of each configuration by property."""
-        return [dict(zip(self.properties, map(float, row), strict=True)) for row in self.mean]
-
 
 class Surrogate(Protocol):
     """A cheap model of properties; see `load_surrogate`."""

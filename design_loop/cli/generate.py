@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from design_loop.cli.adapter import TextFormat
-from design_loop.cli.output import UsageError, bar
+from design_loop.cli.output import UsageError, bar, stoppable
 
 
 def generate(
@@ -74,7 +74,7 @@ def generate(
     crystal = get_host(host, parse_supercell(supercell))
     folder = None if adapter is None else finished_adapter(adapter)
     _check_properties([t.property for t in targets] + list(table[0] if table else ()), folder)
-    with bar("samples") as advance:
+    with stoppable(lambda: f"{out} was not written"), bar("samples") as advance:
         counts = generate_to_file(
             base=base,
             adapter=folder,
