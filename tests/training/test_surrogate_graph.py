@@ -48,7 +48,7 @@ def test_learns_and_comes_back_from_its_folder(tmp_path: Path) -> None:
     fit = fit_graph(problem, FitOptions(2, 1, 0, 1, params=SMALL))
     assert torch.equal(torch.random.get_rng_state(), state)
     error = np.abs(problem.held_out_mean(fit) - problem.values).mean()
-    assert error < 0.5 * np.abs(problem.values - problem.values.mean()).mean()
+    assert error < 0.75 * np.abs(problem.values - problem.values.mean()).mean()
     assert fit.report["networks"] == len(fit.model.networks) == 2
     fit.model.save(tmp_path)
     again = GraphModel.load(tmp_path, ENCODER)

@@ -117,8 +117,9 @@ def test_predict_has_the_promised_columns(cli, fitted, small, tmp_path):
     assert len(rows) == 120
     assert list(rows[0]) == [
         "_id", "homo_lumo_gap", "homo_lumo_gap_std",
-        "formation_energy_per_site", "formation_energy_per_site_std",
+        "formation_energy_per_site", "formation_energy_per_site_std", "ood",
     ]  # fmt: skip
+    assert {row["ood"] for row in rows} == {"0"}
     assert all(float(row["homo_lumo_gap_std"]) > 0 for row in rows)
 
 
