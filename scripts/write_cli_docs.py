@@ -42,7 +42,8 @@ def _sections(command: Any, path: str) -> Iterator[str]:
             arguments.append(param.metavar or param.name.upper())
             rows.append(_row(arguments[-1], param))
         else:
-            rows.append(_row(f"{', '.join(param.opts)} {_value(param)}", param))
+            names = ", ".join([*param.opts, *param.secondary_opts])
+            rows.append(_row(f"{names} {_value(param)}", param))
     yield f"\n## `{' '.join([path, *arguments])}`\n\n{(command.help or '').strip()}\n"
     if rows:
         yield "\n| | | default |\n|---|---|---|\n" + "".join(rows)
@@ -72,6 +73,8 @@ def _default(param: Any) -> str:
         return f"`{param.show_default}`"
     if param.default is None or param.default is False or param.default == ():
         return ""
+    if param.default is True:
+        return f"`{param.opts[0]}`"
     return f"`{getattr(param.default, 'value', param.default)}`"
 
 
