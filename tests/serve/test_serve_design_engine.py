@@ -25,7 +25,7 @@ from serve.constraints import constraints_of
 from serve.keys import KeyFile
 from training.bundled import resolve_base
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 HERE = Path(__file__).parent
 HOST = get_host("MoS2", "4x4")
@@ -68,7 +68,7 @@ def service(tmp_path_factory):
     try:
         url = json.loads(process.stdout.readline())["url"]
         text, _ = keys.create("test", ["read", "design"])
-        with Client(url, api_key=text, timeout_s=900) as client:
+        with Client(url, api_key=text, timeout_s=600) as client:
             yield url, client
     finally:
         process.stdin.close()  # ends the service

@@ -43,6 +43,7 @@ def _final(folder: Path) -> dict:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # nine processes
 def test_kill_in_every_step_then_resume(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     for folder in (killed, whole):

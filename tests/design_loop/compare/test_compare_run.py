@@ -60,6 +60,7 @@ def test_arms_run_once_each_at_equal_budgets_without_a_language_model(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # five processes
 @pytest.mark.parametrize("kind", ["genetic", "tpe"])
 def test_a_search_that_is_killed_ends_as_one_that_was_not(tmp_path, kind):
     """Its state between rounds is in the ledger: kill -9 in a first step and among the labels."""
