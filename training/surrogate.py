@@ -139,15 +139,11 @@ def fit_surrogate(
             logger.info(
                 "%s: %s, MAE %.4g", name, fitted.report["model"], fitted.report["metrics"]["mae"]
             )
-        counts = batch.counts[labelled]
         manifest = {
             "host": host_to_dict(host),
             "encoder": encoder.spec(),
             "properties": entries,
-            "domain": {
-                "max_defects": int(counts.sum(axis=1).max()),
-                "counts": dict(zip(encoder.defects, map(int, counts.max(axis=0)), strict=True)),
-            },
+            "domain": _domain(batch.counts, labels.values(), encoder.defects),
             "n_labels": int(labelled.sum()),
             "data_sha256": _data_hash(keys, {**others, **labels}),
             "seed": seed,
@@ -301,6 +297,19 @@ def make_encoder(
     if isinstance(rules, Rules):
         most = max(most, rules.max_defects)
     return SparseEncoder(host, [*wanted, *(d for d in found if d not in wanted)], max(most, 2))
+
+
+def _domain(
+    counts: np.ndarray, columns: Iterable[np.ndarray], defects: Sequence[str]
+) -> dict[str, Any]:
+    """Numbers of defects that the labels of every property had, whatever more some have."""
+    seen = [counts[~np.isnan(column)] for column in columns]
+    most = np.min([found.max(axis=0) for found in seen], axis=0)
+    return {
+        "min_defects": max(int(found.sum(axis=1).min()) for found in seen),
+        "max_defects": min(int(found.sum(axis=1).max()) for found in seen),
+        "counts": dict(zip(defects, map(int, most), strict=True)),
+    }
 
 
 def _data_hash(keys: Sequence[str], labels: Mapping[str, np.ndarray]) -> str:

@@ -26,9 +26,9 @@ class Predictions:
         Spread: mean ± 1.645 std is a nominal 90 % interval, calibrated on held-out labels.
     properties : tuple of str, length p
     ood : ndarray of bool, shape (n,)
-        True where a configuration lies outside what the surrogate was trained on: more defects,
-        or more of one kind, than any labelled configuration had. The spread holds only where this
-        is False.
+        True where a configuration lies outside what the surrogate was trained on: for some
+        property it has more defects, more of one kind, or fewer in all than any labelled
+        configuration had. The spread holds only where this is False.
     """
 
     mean: np.ndarray

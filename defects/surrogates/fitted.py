@@ -121,8 +121,10 @@ class FittedSurrogate:
         """Configurations outside the domain of the labels, shape (n,); see `Predictions.ood`."""
         domain = self.manifest["domain"]
         most = np.array([domain["counts"].get(d, 0) for d in self.encoder.defects])
-        too_many = batch.counts.sum(axis=1) > domain["max_defects"]
-        return too_many | (batch.counts > most).any(axis=1)
+        number = batch.counts.sum(axis=1)
+        # Folders of older versions name no smallest number.
+        outside = (number < domain.get("min_defects", 0)) | (number > domain["max_defects"])
+        return outside | (batch.counts > most).any(axis=1)
 
 
 def load_surrogate(folder: str | Path, threads: int = 1) -> FittedSurrogate:

@@ -37,9 +37,8 @@ def predict_structures(
         A CIF file, a folder of CIF files, a tar archive of them, or a dataset in the 2DMD layout.
     out_csv : path
         Written whole or not at all: ``_id`` (name of the file without its ending), for every
-        property its value and its spread, ``P,P_std``, and ``ood``: 1 where the structure has more
-        defects, or more of one kind, than any label of the surrogate, so that the spread does not
-        hold, else 0.
+        property its value and its spread, ``P,P_std``, and ``ood``: 1 where the structure lies
+        outside of the labels (see `Predictions.ood`), so that the spread does not hold, else 0.
     threads : int
         Threads per prediction.
 
@@ -81,10 +80,11 @@ def predict_structures(
         part.unlink(missing_ok=True)
     if outside:
         logger.warning(
-            "%d of %d structures have more defects than any label of the surrogate: their spread "
-            "is too small",
+            "%d of %d structures have more defects, more of one kind or fewer in all than the "
+            "labels of the surrogate (ood in %s): their spread does not hold",
             outside,
             total,
+            out.name,
         )
     return total
 

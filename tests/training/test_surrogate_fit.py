@@ -130,6 +130,15 @@ def test_outside_the_labels_is_flagged(fitted: Path) -> None:
     assert surrogate.predict([]).mean.shape == (0, 2)
 
 
+def test_every_property_has_to_know_the_numbers_of_defects(tmp_path: Path) -> None:
+    known = [c for c in sample(120, 10) if c.n_defects > 1]
+    gaps = np.array([gap(c) for c in known])
+    values = {"homo": gaps, "lumo": np.where([c.n_defects > 3 for c in known], np.nan, gaps)}
+    fit_surrogate(known, values, HOST, tmp_path / "m", model="trees", iterations=5, threads=1)
+    asked = [Configuration.from_changes(HOST, dict.fromkeys(range(n), "W")) for n in (1, 2, 4)]
+    assert load_surrogate(tmp_path / "m").predict(asked).ood.tolist() == [True, False, True]
+
+
 def test_other_hosts_and_defects_are_refused(fitted: Path) -> None:
     surrogate = load_surrogate(fitted)
     other = HOST.with_supercell((5, 5, 1))
