@@ -48,7 +48,9 @@ FITTERS: dict[str, Fitter] = {
     "formula": Fitter(
         "training.surrogate_formula", "fit_formula", "symbolic", ("catboost", "pyoperon")
     ),
-    "graph": Fitter("training.surrogate_graph", "fit_graph", "train", ("catboost", "torch")),
+    "graph": Fitter(
+        "training.surrogate_graph", "fit_graph", "train", ("catboost", "torch", "safetensors")
+    ),
     "embedding": Fitter(
         "training.surrogate_embedding",
         "fit_embedding",

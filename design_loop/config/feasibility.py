@@ -52,6 +52,7 @@ def infeasible(sections: Sections) -> list[Problem]:
     if facts is not None:
         problems += _labels(sections, facts)
         problems += _method(sections)
+        problems += _surrogate(sections, facts)
     problems += _oracle(sections, host)
     problems += _base_model(sections)
     problems += _serving(sections)
@@ -145,6 +146,30 @@ def _labels(sections: Sections, facts: DatasetFacts) -> Iterator[Problem]:
         values = facts.labels.get(target.property, [])
         if values and not any(target.satisfied(value) for value in values):
             yield _unmet(i, target, values)
+
+
+def _surrogate(sections: Sections, facts: DatasetFacts) -> Iterator[Problem]:
+    """A kind without its library, or without the labels that it builds on."""
+    surrogate = sections.get("surrogate")
+    if surrogate is None or surrogate.kind == "auto":
+        return
+    from training.surrogate_kinds import missing
+    from training.surrogate_task import RELATED
+
+    loc = ("surrogate", "kind")
+    reason = missing(surrogate.kind)
+    if reason is not None:
+        yield Problem(loc, f"{surrogate.kind} {reason}")
+    if surrogate.kind != "related":
+        return
+    for name in surrogate.properties or [t.property for t in sections.get("targets", ())]:
+        other = RELATED.get(name, (None,))[0]
+        if other is None:
+            yield Problem(loc, f"related: nothing is known to be related to {name}; write auto")
+        elif other not in facts.labels:
+            yield Problem(
+                loc, f"related: {name} needs labels of {other}, the dataset has none; write auto"
+            )
 
 
 def _unmet(position: int, target: Target, values: list[float]) -> Problem:

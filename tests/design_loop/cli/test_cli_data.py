@@ -123,6 +123,20 @@ def test_predict_has_the_promised_columns(cli, fitted, small, tmp_path):
     assert all(float(row["homo_lumo_gap_std"]) > 0 for row in rows)
 
 
+def test_compare_prints_the_table_that_it_saves(cli, small, tmp_path):
+    out = tmp_path / "compared"
+    words = ["surrogate", "compare", "--data", small, "--property", "homo_lumo_gap", "--kind",
+             "trees", "--quick", "--folds", 2, "--iterations", 5, "--out", out]  # fmt: skip
+    done = cli(*words)
+    assert done.code == 0, done.err
+    assert done.out == (out / "table.md").read_text()
+    assert "| homo_lumo_gap | trees | 120 |" in done.out
+    again = cli(*words, "--format", "json")
+    assert "finished before" in again.err
+    assert [row["kind"] for row in again.json] == ["trees"]
+    assert (out / "parity" / "homo_lumo_gap--trees.svg").is_file()
+
+
 def test_predict_of_another_host_names_what_does_not_fit(cli, fitted, tmp_path):
     from defects.hosts import get_host
 

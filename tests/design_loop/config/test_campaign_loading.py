@@ -79,6 +79,7 @@ def test_a_good_file_is_loaded_as_it_is_parsed(write):
         ({"targets__0__property": "fermi_level"}, "the dataset has no labels of fermi_level"),
         ({"surrogate__properties": ["homo_lumo_gap", "x"]}, "surrogate.properties[1]: the dataset"),
         ({"surrogate__min_labels": 1000}, "the dataset has 959 labels of homo_lumo_gap"),
+        ({"surrogate__kind": "related"}, "related: nothing is known to be related to homo"),
         ({"base_model": "smal"}, "no base model 'smal'; did you mean 'small'?"),
         ({"base_model": "./nowhere"}, "nowhere is no model folder (no config.json in it)"),
         ({"serving__engin": {}}, "serving.engin: unknown key; did you mean 'engine'?"),
@@ -109,6 +110,17 @@ def test_a_good_file_is_loaded_as_it_is_parsed(write):
 )
 def test_what_cannot_work_is_refused(write, changes, message):
     assert message in refusal(write(changed(**changes)))
+
+
+def test_a_surrogate_whose_library_is_missing_is_refused(write, monkeypatch):
+    from training.surrogate_kinds import FITTERS, Fitter
+
+    monkeypatch.setitem(FITTERS, "soap", Fitter("x", "f", "descriptors", ("no_such_library",)))
+    message = refusal(write(changed(surrogate__kind="soap")))
+    assert "surrogate.kind: soap needs no_such_library" in message
+    assert "design-loop[descriptors]" in message
+    levels = changed(surrogate__kind="related", targets__0={"property": "lumo", "max": -8})
+    assert load_campaign(write(levels)).surrogate.kind == "related"
 
 
 def test_problems_of_text_and_of_the_world_come_together(write):
