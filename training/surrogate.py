@@ -293,10 +293,16 @@ def make_encoder(
     wanted = list(rules.defects if isinstance(rules, Rules) else rules or ())
     counts = [c.counts() for c in configurations]
     found = sorted({name for c in counts for name in c})
-    most = max((sum(c.values()) for c in counts), default=1)
+    labelled = most = max((sum(c.values()) for c in counts), default=1)
     if isinstance(rules, Rules):
         most = max(most, rules.max_defects)
-    return SparseEncoder(host, [*wanted, *(d for d in found if d not in wanted)], max(most, 2))
+    return SparseEncoder(
+        host,
+        [*wanted, *(d for d in found if d not in wanted)],
+        max(most, 2),
+        # With three defects the distances of all pairs already fix the triangle.
+        triples=labelled > 3,
+    )
 
 
 def _domain(

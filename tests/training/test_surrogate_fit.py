@@ -16,7 +16,7 @@ from defects.hosts import Host, get_host
 from defects.rules import Rules
 from defects.sampling import random_configuration
 from defects.surrogates import load_surrogate
-from training.surrogate import fit_surrogate, train_from_dataset
+from training.surrogate import fit_surrogate, make_encoder, train_from_dataset
 
 RULES = Rules(defects=("V_Mo", "V_S", "W_Mo", "Se_S"), max_defects=4)
 HOST = get_host("MoS2", (4, 4, 1))
@@ -273,3 +273,12 @@ class TestDamagedFolders:
         (copy / "manifest.json").write_text(text[: len(text) // 2])
         with pytest.raises(ModelError, match="not readable as a manifest"):
             load_surrogate(copy)
+
+
+@pytest.mark.parametrize(("most", "triples"), [(3, False), (4, True)])
+def test_three_body_terms_where_pairs_do_not_say_all(most: int, triples: bool) -> None:
+    rng = np.random.default_rng(0)
+    host = get_host("MoS2", "4x4")
+    rules = Rules(defects=("V_S", "Se_S"), min_defects=most, max_defects=most)
+    some = [random_configuration(host, rules, rng) for _ in range(3)]
+    assert make_encoder(some, host, None).triples is triples
