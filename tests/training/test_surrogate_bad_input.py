@@ -105,8 +105,10 @@ def test_a_model_that_was_exchanged_with_its_hashes_is_refused_or_read(
     encoder = SparseEncoder(HOST, sorted({d for c in KNOWN for d in c.counts()}), 3)
     (folder,) = (p for p in fitted.iterdir() if p.is_dir())
     assert PropertyModel.load(folder, encoder).name == "homo"
+    # A text is for people to read; no reader opens it.
+    read = [p for p in folder.rglob("*") if p.is_file() and p.suffix != ".txt"]
     for damage in (truncated, Path.unlink):
-        for name in [p.relative_to(folder) for p in folder.rglob("*") if p.is_file()]:
+        for name in [p.relative_to(folder) for p in read]:
             copy = Path(shutil.copytree(folder, tmp_path / "copy"))
             damage(copy / name)
             with pytest.raises(ModelError):
