@@ -19,9 +19,6 @@ from training.surrogate_task import FitOptions, FitTask, Labels
 
 #: By how much a stack must err less than its best member to be worth predicting with all of them.
 STACK_GAIN = 0.05
-#: With fewer labels than this there are twice as many folds: each model then lacks a tenth of the
-#: labels, not a fifth, so that held-out errors are nearer to those of the model of all labels.
-FEW_LABELS = 500
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def fit_property(
         To be tried; the one with the smallest held-out error is kept. With several, those that
         have nothing to build on are left out (`surrogate_kinds.applies`).
     options : FitOptions
-        `n_folds` is doubled where labels are few.
+        There are never more folds than classes.
     params : mapping of kind to hyperparameters, optional
     related : mapping of property name to LabelSet, optional
         Labels of other properties, which a kind may learn from.
@@ -86,8 +83,7 @@ def fit_property(
     started = time.monotonic()
     values, keys = labels.values, labels.keys
     classes = len(set(keys))
-    n_folds = options.n_folds * (2 if classes < FEW_LABELS else 1)
-    options = replace(options, n_folds=min(n_folds, classes))
+    options = replace(options, n_folds=min(options.n_folds, classes))
     folds = grouped_folds(keys, options.n_folds, options.seed)
     others = {
         other: _in_folds(found, keys, folds, options) for other, found in (related or {}).items()
