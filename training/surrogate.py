@@ -10,7 +10,6 @@ import platform
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from defects.surrogates.encoded import Encoded
 from defects.surrogates.fitted import host_to_dict
 from defects.surrogates.folder import finish_folder, unfinished_folder
 from defects.surrogates.kinds import AUTO, check_kind
+from defects.versions import installed_versions
 from training.surrogate_kinds import FITTERS
 from training.surrogate_property import LabelSet, fit_property
 from training.surrogate_task import FitOptions, helping
@@ -333,10 +333,6 @@ def _data_hash(keys: Sequence[str], labels: Mapping[str, np.ndarray]) -> str:
 def _versions(kinds: Iterable[str]) -> dict[str, str]:
     """Versions of what some kinds were fitted with."""
     needed = {name for kind in kinds for name in FITTERS[kind].needs}
-    found = {"python": platform.python_version()}
-    for package in ("design-loop", "numpy", *sorted(needed)):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+    packages = ("design-loop", "numpy", *sorted(needed))
+    unknown = dict.fromkeys(packages, "unknown")
+    return {"python": platform.python_version(), **unknown, **installed_versions(packages)}
