@@ -10,8 +10,8 @@ from pathlib import Path
 from design_loop.compare.outcome import Outcome
 from design_loop.compare.tables import HEADINGS, cells, summarise, write_whole
 from design_loop.config import CampaignConfig
-from design_loop.report.charts import Scale, ticks
-from design_loop.report.html import Markup, esc, join, table, tag
+from design_loop.views.charts import Scale, ticks
+from design_loop.views.html import Markup, esc, join, table, tag
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 320, 52, 14, 10, 44
@@ -38,7 +38,7 @@ def write_page(outcomes: Sequence[Outcome], config: CampaignConfig, path: Path) 
 def build_page(outcomes: Sequence[Outcome], config: CampaignConfig) -> str:
     """The page as text."""
     arms = list(dict.fromkeys(o.arm for o in outcomes))
-    style = resources.files("design_loop.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = resources.files("design_loop.views").joinpath("style.css").read_text(encoding="utf-8")
     head = join(
         [
             Markup('<meta charset="utf-8">'),

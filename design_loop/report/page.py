@@ -10,8 +10,8 @@ from pathlib import Path
 from defects.errors import DesignLoopError
 from design_loop.ledger import Ledger
 from design_loop.report import sections
-from design_loop.report.html import Markup, esc, join, tag
 from design_loop.summary import summarise_campaign
+from design_loop.views.html import Markup, esc, join, tag
 
 # Nothing may be fetched or run: what the page needs is in it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -70,7 +70,7 @@ def build_page(ledger: Ledger, campaign: str) -> str:
 
 
 def _document(title: str, parts: Sequence[Markup]) -> str:
-    style = resources.files("design_loop.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = resources.files("design_loop.views").joinpath("style.css").read_text(encoding="utf-8")
     head = join(
         [
             Markup('<meta charset="utf-8">'),

@@ -15,11 +15,11 @@ from defects.targets import Target
 from design_loop.export import campaign_host, file_stem
 from design_loop.ledger import Ledger
 from design_loop.progress.state import duration
-from design_loop.report import charts
-from design_loop.report.crystal import CrystalView
-from design_loop.report.html import Markup, join, number, table, tag
 from design_loop.summary import CampaignSummary, RankedCandidate
 from design_loop.tables import SHORT, short_adapter, short_defects, shown_properties
+from design_loop.views import charts
+from design_loop.views.crystal import CrystalView
+from design_loop.views.html import Markup, join, number, table, tag
 
 #: Candidates with a picture and a structure file; more only make the page heavy.
 BEST = 24

@@ -13,9 +13,9 @@ from fake_campaign import FakeCampaign
 from defects.hosts import get_host
 from defects.structures import from_structure
 from design_loop.ledger import Adapter, Ledger
-from design_loop.report import charts, write_report
-from design_loop.report.html import Markup, esc, table, tag
+from design_loop.report import write_report
 from design_loop.report.page import ReportError, build_page
+from design_loop.views.html import Markup, esc, table, tag
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
 
@@ -167,7 +167,7 @@ def test_one_point_alone_can_be_drawn():
 def test_a_site_under_a_vacancy_stays_visible():
     """Both sulphur atoms above each other changed: the upper mark is open, the lower one wider."""
     from defects.configuration import Configuration
-    from design_loop.report.crystal import CrystalView
+    from design_loop.views.crystal import CrystalView
 
     host = get_host("MoS2", "4x4")
     upper, lower = sorted(

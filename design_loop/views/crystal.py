@@ -10,7 +10,7 @@ import numpy as np
 from defects.configuration import Configuration
 from defects.hosts import Host
 from defects.properties import VACANCY
-from design_loop.report.html import Markup, esc, join
+from design_loop.views.html import Markup, esc, join
 
 #: The drawing's unit is 1 Å. Marks of covered atoms are wider: the one above does not hide them.
 _ATOM, _MARK, _MARK_BELOW = 0.43, 0.84, 1.15

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from design_loop.report.html import Markup, esc, join, tag
+from design_loop.views.html import Markup, esc, join, tag
 
 WIDTH, HEIGHT = 340, 300
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 44

@@ -1,0 +1,1 @@
+"""What report and dashboard show: the ledger as plain data, drawings and pieces of HTML."""
