@@ -15,6 +15,7 @@ from defects.structures import from_structure
 from design_loop.ledger import Adapter, Ledger
 from design_loop.report import write_report
 from design_loop.report.page import ReportError, build_page
+from design_loop.views import charts
 from design_loop.views.html import Markup, esc, table, tag
 
 VOID = {"meta", "br", "img", "hr", "input", "link"}
