@@ -7,19 +7,21 @@ with a fake backend. `serve.ingress` runs it in Ray Serve.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from serve.adapters import AdapterNameError, AdapterNotFoundError, AdapterStore, split_model_id
-from serve.auth import Auth
+from serve.auth import RULES, Auth
 from serve.config import LOOPBACK, ServeConfig
 from serve.errors import ApiError, add_error_handlers
+from serve.extensions import Extension
 from serve.keys import KeyFile
 from serve.limits import BodyLimit
 from serve.metrics import Metrics, MetricsMiddleware
+from serve.origin import SameOrigin
 from serve.rate import RateLimit
 from serve.replies import Reply
 from serve.routes_completions import add_completions
@@ -46,7 +48,9 @@ class Backend(Protocol):
     async def health(self) -> Health: ...
 
 
-def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
+def build_api(
+    config: ServeConfig, backend: Backend, extensions: Sequence[Extension] = ()
+) -> FastAPI:
     """The application.
 
     Parameters
@@ -55,6 +59,8 @@ def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
         Names, roots, keys and limits.
     backend : Backend
         Who answers.
+    extensions : sequence of Extension
+        Whose routes are added.
     """
     app = FastAPI(title="design-loop", version="1", docs_url=None, redoc_url=None)
     metrics = Metrics()
@@ -62,7 +68,9 @@ def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
     app.add_middleware(BodyLimit, max_bytes=config.limits.max_body_bytes)
     if config.keys is not None:
         rate = RateLimit(config.limits.requests_per_minute)
-        app.add_middleware(Auth, keys=KeyFile(config.keys), rate=rate)
+        rules = [*(rule for each in extensions for rule in each.scopes), *RULES]
+        app.add_middleware(Auth, keys=KeyFile(config.keys), rate=rate, rules=rules)
+    app.add_middleware(SameOrigin, hosts=config.allowed_hosts)
     if config.host in LOOPBACK:
         # A browser page that resolves its own name to 127.0.0.1 is turned away.
         app.add_middleware(
@@ -94,6 +102,8 @@ def build_api(config: ServeConfig, backend: Backend) -> FastAPI:
         """The base model and every finished adapter with its manifest."""
         return ModelList(data=await asyncio.to_thread(_cards, config, store))
 
+    for extension in extensions:
+        extension.add_routes(app)
     return app
 
 

@@ -6,12 +6,12 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from defects.errors import ModelError
+from defects.errors import ConfigError, ModelError
 from serve.checks import check_base_model, check_surrogate, check_vllm
 from serve.cluster import choose_port, ensure_ray, quiet, ray_log_dir
 from serve.config import ServeConfig
@@ -21,6 +21,8 @@ from serve.waiting import Progress, fail_if_dead, is_running, wait_until_healthy
 
 if TYPE_CHECKING:
     from ray.serve import RunTarget
+
+    from serve.extensions import Extension
 
 logger = logging.getLogger(__name__)
 
@@ -125,6 +127,7 @@ def deploy(
     progress: Progress | None = None,
     *,
     load_surrogate: Callable[[str], Any] | None = None,
+    extensions: Sequence[Extension] = (),
 ) -> ServeHandle:
     """Serve what `config` names and return when it answers.
 
@@ -137,14 +140,20 @@ def deploy(
         Told in a few words what is being waited for.
     load_surrogate : callable, optional
         Folder to surrogate, instead of `defects.surrogates.load_surrogate`.
+    extensions : sequence of Extension
+        Whose routes are served under the same address.
 
     Raises
     ------
+    ConfigError
+        There is nothing to serve.
     ModelError
         Base model or surrogate folder missing, vLLM not installed, port taken, or the engine did
         not come up; the message says which and where the logs are.
     """
     tell = progress or (lambda text: None)
+    if config.base_model is None and config.surrogate is None and not extensions:
+        raise ConfigError("nothing to serve: set base_model, surrogate or both")
     if config.base_model is not None:
         check_base_model(config)
         check_vllm()
@@ -168,7 +177,7 @@ def deploy(
                 RunTarget(
                     surrogate_app(config, surrogate, load_surrogate), SURROGATE_APP, None, LOGGING
                 ),
-                RunTarget(api_app(config), API_APP, "/", LOGGING),
+                RunTarget(api_app(config, extensions), API_APP, "/", LOGGING),
             ]
             if config.base_model is not None:
                 # First, since it takes longest.
@@ -186,10 +195,15 @@ def deploy(
     return handle
 
 
-def run_forever(config: ServeConfig, progress: Progress | None = None) -> None:
+def run_forever(
+    config: ServeConfig,
+    progress: Progress | None = None,
+    *,
+    extensions: Sequence[Extension] = (),
+) -> None:
     """Serve until SIGINT or SIGTERM, then shut down cleanly. Prints the address."""
     stop = threading.Event()
-    with deploy(config, progress) as handle:
+    with deploy(config, progress, extensions=extensions) as handle:
         # After `deploy`: starting Ray replaces the handlers.
         previous = {
             number: signal.signal(number, lambda *_: stop.set())

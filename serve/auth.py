@@ -6,11 +6,13 @@ import base64
 import binascii
 import logging
 import math
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from defects.errors import ConfigError
+from serve.extensions import ScopeRule
 from serve.keys import KeyFile
 from serve.rate import RateLimit
 from serve.replies import SafeJson, error_body
@@ -20,25 +22,19 @@ logger = logging.getLogger(__name__)
 OPEN = frozenset({"/healthz"})
 """Paths without a key: what a load balancer asks, and it says no more than up or down."""
 
-_GET = "read"
-_POST = (
-    ("/v1/completions", "design"),
-    ("/v1/chat/completions", "design"),
-    ("/v1/design", "design"),
-    ("/v1/predict", "design"),
-    ("/v1/campaigns", "campaign"),
+RULES = tuple(
+    ScopeRule("POST", path, "design")
+    for path in ("/v1/completions", "/v1/chat/completions", "/v1/design", "/v1/predict")
 )
+"""Of the ingress' own routes; extensions bring theirs."""
 
 
-def scope_of(method: str, path: str) -> str:
-    """Scope that a request needs; what is not listed needs all of them."""
-    if method in ("GET", "HEAD"):
-        return _GET
-    if method == "POST":
-        for prefix, scope in _POST:
-            if path == prefix or path.startswith(prefix + "/"):
-                return scope
-    return "admin"
+def scope_of(method: str, path: str, rules: Sequence[ScopeRule] = RULES) -> str:
+    """Scope that a request needs: the first rule's; else ``read`` to read, ``admin`` to change."""
+    for rule in rules:
+        if rule.covers(method, path):
+            return rule.scope
+    return "read" if method in ("GET", "HEAD") else "admin"
 
 
 class Auth:
@@ -48,8 +44,14 @@ class Auth:
     so that a browser can open the documentation.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyFile, rate: RateLimit) -> None:
-        self.app, self.keys, self.rate = app, keys, rate
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: KeyFile,
+        rate: RateLimit,
+        rules: Sequence[ScopeRule] = RULES,
+    ) -> None:
+        self.app, self.keys, self.rate, self.rules = app, keys, rate, tuple(rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or scope.get("path") in OPEN:
@@ -77,7 +79,7 @@ class Auth:
                 "send an API key: Authorization: Bearer dl_...",
                 {"WWW-Authenticate": 'Bearer, Basic realm="design-loop"'},
             )
-        needed = scope_of(method, path)
+        needed = scope_of(method, path, self.rules)
         if not key.may(needed):
             return _refuse(403, "forbidden", f"key {key.id} lacks the scope {needed!r}")
         wait = self.rate.wait_for(key.id, key.per_minute)

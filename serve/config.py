@@ -7,8 +7,9 @@ engine settings differ. Parsing it imports neither Ray, vLLM nor torch.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -147,9 +148,7 @@ class ServeConfig(BaseModel):
         return value
 
     @model_validator(mode="after")
-    def _something_is_served(self) -> ServeConfig:
-        if self.base_model is None and self.surrogate is None:
-            raise ValueError("nothing to serve: set base_model, surrogate or both")
+    def _fits_together(self) -> ServeConfig:
         if self.host not in LOOPBACK and self.keys is None:
             raise ValueError(
                 f"host must be a loopback address {LOOPBACK} while no keys are asked for: make "
@@ -170,16 +169,26 @@ class ServeConfig(BaseModel):
 
 
 def load_config(path: str | Path) -> ServeConfig:
-    """Read a serve configuration from a YAML file.
+    """Read a serve configuration from a YAML file; see `load_sections`."""
+    return load_sections(path, {})[0]
+
+
+def load_sections(
+    path: str | Path, others: Mapping[str, type[BaseModel]]
+) -> tuple[ServeConfig, dict[str, Any]]:
+    """Read a serve configuration with sections of those that serve more than this package.
 
     Parameters
     ----------
     path : str or Path
-        YAML file. Relative folders in it are taken relative to the file.
+        YAML file. Relative folders in `ServeConfig` are taken relative to the file.
+    others : mapping
+        Key of a section -> its schema.
 
     Returns
     -------
-    ServeConfig
+    (ServeConfig, dict)
+        The second holds the validated sections that are in the file; their paths are as written.
 
     Raises
     ------
@@ -195,14 +204,29 @@ def load_config(path: str | Path) -> ServeConfig:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping of settings, not {type(raw).__name__}")
+    problems: list[str] = []
+    sections: dict[str, Any] = {}
+    for name in [key for key in others if key in raw]:
+        content = raw.pop(name)
+        try:
+            # An empty section is one with all its defaults.
+            sections[name] = others[name].model_validate({} if content is None else content)
+        except ValidationError as error:
+            problems += _problems(error, name)
     try:
         config = ServeConfig.model_validate(raw)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'top level'}: {e['msg']}" for e in error.errors()
-        )
-        raise ConfigError(f"{path}: {problems}") from error
-    return _resolved_against(config, path.resolve().parent)
+        problems = _problems(error) + problems
+    if problems:
+        raise ConfigError(f"{path}: {'; '.join(problems)}")
+    return _resolved_against(config, path.resolve().parent), sections
+
+
+def _problems(error: ValidationError, *section: str) -> list[str]:
+    return [
+        f"{'.'.join(map(str, (*section, *e['loc']))) or 'top level'}: {e['msg']}"
+        for e in error.errors()
+    ]
 
 
 def _resolved_against(config: ServeConfig, folder: Path) -> ServeConfig:

@@ -6,7 +6,7 @@ They are applications of their own so that each can be replaced without touching
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,8 @@ from serve.names import DEPLOYMENT
 
 if TYPE_CHECKING:
     from ray.serve import Application
+
+    from serve.extensions import Extension
 
 # Serve restarts all replicas of an application that is deployed again, unless the code version
 # stays the same; then a change of `user_config` only calls `reconfigure`. `version` is no longer
@@ -101,8 +103,8 @@ def surrogate_app(
     )
 
 
-def api_app(config: ServeConfig) -> Application:
-    """The HTTP ingress."""
+def api_app(config: ServeConfig, extensions: Sequence[Extension] = ()) -> Application:
+    """The HTTP ingress, with the routes of `extensions`."""
     from ray import serve as ray_serve
 
     from serve.ingress import Ingress
@@ -116,7 +118,7 @@ def api_app(config: ServeConfig) -> Application:
         ray_actor_options=LIGHT,
         graceful_shutdown_timeout_s=5,
         health_check_timeout_s=60,
-    ).bind(config.model_dump(mode="json"))
+    ).bind(config.model_dump(mode="json"), tuple(extensions))
 
 
 def engine_environment(config: ServeConfig, device: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,6 +19,7 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 
 from serve.api import build_api
 from serve.config import ServeConfig
+from serve.extensions import Extension
 from serve.loopback import keep_replica_on_loopback
 from serve.names import DEPLOYMENT, LLM_APP, SURROGATE_APP
 from serve.replies import Reply, error_reply
@@ -133,11 +134,14 @@ class Ingress:
     ----------
     config : dict
         A dumped `ServeConfig`.
+    extensions : sequence of Extension
+        Whose routes are added.
     """
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], extensions: Sequence[Extension] = ()) -> None:
         keep_replica_on_loopback()
         self.config = ServeConfig.model_validate(config)
+        self.extensions = tuple(extensions)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
-        return build_api(self.config, HandleBackend(self.config))
+        return build_api(self.config, HandleBackend(self.config), self.extensions)

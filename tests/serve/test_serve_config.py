@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from defects.errors import ConfigError
-from serve.config import ServeConfig, load_config
+from serve.app import deploy
+from serve.config import ServeConfig, load_config, load_sections
 
 
 def test_defaults_bind_loopback_and_a_free_port():
@@ -28,7 +29,6 @@ def test_defaults_bind_loopback_and_a_free_port():
         ({"lora": {"max_loras": 4, "max_cpu_loras": 2}}, "max_cpu_loras"),
         ({"device": "cpu", "engine": {"tensor_parallel_size": 2}}, "tensor_parallel_size"),
         ({"limits": {"max_queued_requests": 0}}, "max_queued_requests"),
-        ({"base_model": None}, "nothing to serve"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(change, part):
@@ -69,6 +69,28 @@ def test_bad_files_name_the_problem(tmp_path, text, part):
     file.write_text(text)
     with pytest.raises(ConfigError, match=part):
         load_config(file)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    most: int = Field(default=1, ge=1)
+
+
+def test_sections_of_others_are_read_with_the_file(tmp_path):
+    file = tmp_path / "serve.yaml"
+    file.write_text("base_model: m\nmore: {most: 3}\nempty:\n")
+    config, sections = load_sections(file, {"more": _Section, "empty": _Section, "none": _Section})
+    assert config.base_model == "m"
+    assert sections == {"more": _Section(most=3), "empty": _Section()}
+    file.write_text("prot: 1\nmore: {most: 0, moist: 2}\n")
+    with pytest.raises(ConfigError) as failed:
+        load_sections(file, {"more": _Section})
+    assert all(part in str(failed.value) for part in ("prot", "more.most", "more.moist"))
+
+
+def test_nothing_to_serve_is_refused():
+    with pytest.raises(ConfigError, match="nothing to serve"):
+        deploy(ServeConfig())
 
 
 def test_missing_file():

@@ -12,8 +12,9 @@ from pydantic import ValidationError
 
 from defects.errors import ConfigError
 from serve.api import build_api
-from serve.auth import scope_of
+from serve.auth import RULES, scope_of
 from serve.config import ServeConfig
+from serve.extensions import ScopeRule
 from serve.keys import SCOPES, KeyFile
 from serve.rate import RateLimit
 
@@ -122,8 +123,13 @@ def test_scopes(client, keys):
 
 
 def test_what_is_not_listed_needs_admin():
-    assert scope_of("POST", "/v1/campaigns/x/stop") == "campaign"
-    assert scope_of("POST", "/v1/campaignsx") == "admin"
+    assert scope_of("POST", "/v1/campaigns/x/stop") == "admin"
+    rules = (ScopeRule("POST", "/v1/campaigns", "campaign"), *RULES)
+    assert scope_of("POST", "/v1/campaigns", rules) == "campaign"
+    assert scope_of("POST", "/v1/campaigns/x/stop", rules) == "campaign"
+    assert scope_of("POST", "/v1/campaignsx", rules) == "admin"
+    assert scope_of("DELETE", "/v1/campaigns/x", rules) == "admin"
+    assert scope_of("GET", "/v1/campaigns/x", rules) == "read"
     assert scope_of("DELETE", "/v1/models") == "admin"
 
 

@@ -1,0 +1,1 @@
+"""Campaigns over HTTP: what this package adds to the address of `serve`."""
