@@ -18,7 +18,10 @@ FORBIDDEN = {
 HEAVY = {"torch", "vllm", "ray", "catboost", "transformers", "peft", "tblite"}
 #: Networks, which are classes of torch; the modules that use them import them when they are used.
 NETWORKS = {"defects.surrogates.graph_network"}
-SLOW = {"pymatgen", "pandas", "ase", "numpy", "sqlalchemy", "pydantic", "yaml", "rich", "httpx"}
+SLOW = {
+    "alembic", "ase", "httpx", "numpy", "pandas", "pydantic", "pymatgen", "rich", "sqlalchemy",
+    "yaml",
+}  # fmt: skip
 
 
 def _modules(root, package):

@@ -70,7 +70,7 @@ def start(
     """
     dataset = dataset or load_data(config)  # a broken dataset stops the campaign before it exists
     make_workdir(workdir)
-    with Ledger(store) as ledger:
+    with Ledger(store, upgrade=True) as ledger:
         campaign = ledger.create_campaign(config, workdir)
         return _Driver(ledger, campaign, config, progress, services).run(dataset)
 
@@ -84,7 +84,7 @@ def resume(
     dataset: Dataset | None = None,
 ) -> CampaignSummary:
     """Go on with a campaign."""
-    with Ledger(store, create=False) as ledger:
+    with Ledger(store, create=False, upgrade=True) as ledger:
         found = ledger.campaign(campaign)
         config = CampaignConfig.model_validate(found.config)
         return _Driver(ledger, found.id, config, progress, services).run(

@@ -11,7 +11,18 @@ import typer
 from typer.core import TyperGroup
 
 from defects.errors import ConfigError, DesignLoopError, HostError, RuleError, TargetError
-from design_loop.cli import adapter, base, bench, campaign, data, generate, keys, serve, surrogate
+from design_loop.cli import (
+    adapter,
+    base,
+    bench,
+    campaign,
+    data,
+    generate,
+    keys,
+    ledger,
+    serve,
+    surrogate,
+)
 from design_loop.cli.output import StderrHandler, UsageError, fail
 
 #: What options and files can have wrong; anything else is an error of the work itself.
@@ -25,7 +36,7 @@ class _InOrder(TyperGroup):
         """Names of the commands."""
         return [
             "campaign", "generate", "data", "surrogate", "base", "adapter", "bench", "serve",
-            "keys",
+            "keys", "ledger",
         ]  # fmt: skip
 
 
@@ -45,6 +56,7 @@ app.add_typer(adapter.app, name="adapter")
 app.add_typer(surrogate.app, name="surrogate")
 app.add_typer(bench.app, name="bench")
 app.add_typer(keys.app, name="keys")
+app.add_typer(ledger.app, name="ledger")
 app.command(name="generate")(generate.generate)
 app.command(name="serve")(serve.serve)
 

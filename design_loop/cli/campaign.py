@@ -83,7 +83,7 @@ def resume(
     campaign: IdArgument, workdir: WorkdirOption = WORKDIR, store: StoreOption = None
 ) -> None:
     """Go on with a campaign that was stopped, killed or failed; nothing is done twice."""
-    with _ledger(workdir, store) as ledger:
+    with _ledger(workdir, store, upgrade=True) as ledger:
         found = ledger.campaign(campaign).id
 
     def drive(progress: Progress) -> CampaignSummary:
@@ -226,11 +226,11 @@ def _how(progress: Progress, workdir: Path, store: str | None) -> str:
     return f"Go on with: {' '.join(words)}"
 
 
-def _ledger(workdir: Path, store: str | None) -> Ledger:
-    """An existing ledger."""
+def _ledger(workdir: Path, store: str | None, *, upgrade: bool = False) -> Ledger:
+    """An existing ledger; who drives a campaign brings an older one up to date."""
     from design_loop.ledger import Ledger
 
-    return Ledger(store_target(workdir, store), create=False)
+    return Ledger(store_target(workdir, store), create=False, upgrade=upgrade)
 
 
 def _summary(campaign: str, workdir: Path, store: str | None) -> CampaignSummary:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from json import dumps
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, inspect, text
+from sqlalchemy import Connection, Table, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
+from design_loop.ledger.engine import is_sqlite, make_engine, prepare_file, read_address
 from design_loop.ledger.errors import LedgerError, explain
 from design_loop.ledger.guards import install_guards
-from design_loop.ledger.tables import REVISION, ledger_version, metadata
+from design_loop.ledger.migrations import head, revisions
+from design_loop.ledger.tables import ledger_version, metadata
 
 BUSY_TIMEOUT_S = 30.0
 # One process at a time creates tables; any number serves that nobody else in the database uses.
@@ -33,25 +32,33 @@ class Database:
         (``postgresql://user@host/name``).
     create
         Create the file and the tables where they are missing.
+    upgrade
+        Bring a ledger of an older version up to date (`design_loop.ledger.upgrade`); without it
+        such a ledger is refused.
     busy_timeout_s
         How long to wait for another process's write to SQLite, in seconds.
 
     Raises
     ------
     LedgerError
-        The database cannot be opened, is not a ledger, or was made by another version.
+        The database cannot be opened, is not a ledger, or is of a newer version.
     """
 
     def __init__(
-        self, target: str | Path, *, create: bool = True, busy_timeout_s: float = BUSY_TIMEOUT_S
+        self,
+        target: str | Path,
+        *,
+        create: bool = True,
+        upgrade: bool = False,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> None:
-        url = _url(target)
-        self.where = str(url.database) if _is_sqlite(url) else url.render_as_string()
-        if _is_sqlite(url):
-            _prepare_file(url, create)
-        self._engine = _engine(url, busy_timeout_s, self.where)
+        url = read_address(target)
+        self.where = str(url.database) if is_sqlite(url) else url.render_as_string()
+        if is_sqlite(url):
+            prepare_file(url, create)
+        self._engine = make_engine(url, busy_timeout_s, self.where)
         try:
-            self._initialise(create)
+            self._initialise(create, upgrade)
         except LedgerError:
             self._engine.dispose()
             raise
@@ -76,52 +83,101 @@ class Database:
         except SQLAlchemyError as error:
             raise explain(error, self.where) from error
 
+    @contextmanager
+    def rebuild(self) -> Iterator[Connection]:
+        """Give a write on which tables may be rebuilt: SQLite checks foreign keys only at its end.
+
+        Raises
+        ------
+        LedgerError
+            Rows point to rows that are not there; nothing is written.
+        """
+        try:
+            with self._engine.connect() as connection:
+                connection = connection.execution_options(ledger_write=True, ledger_rebuild=True)
+                with connection.begin():
+                    yield connection
+                    if self.file is not None:
+                        _refuse_dangling(connection, self.where)
+        except SQLAlchemyError as error:
+            raise explain(error, self.where) from error
+        finally:
+            # Connections that were open keep what they know of the old tables.
+            self._engine.dispose()
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an SQLite ledger."""
+        return Path(str(self._engine.url.database)) if is_sqlite(self._engine.url) else None
+
+    def revision(self, connection: Connection) -> str | None:
+        """Return the revision of the ledger's layout; None where there is no ledger.
+
+        Raises
+        ------
+        LedgerError
+            The tables are another program's, or of a revision that this one does not know.
+        """
+        present = set(inspect(connection).get_table_names())
+        if ledger_version.name in present:
+            found = connection.execute(ledger_version.select()).scalars().all()
+            if len(found) == 1 and found[0] in revisions():
+                return found[0]
+            raise LedgerError(
+                f"{self.where}: its layout is {', '.join(found) or 'unknown'}, newer than this "
+                f"version of design-loop, which knows {head()}. Use the version that wrote it, or "
+                "a newer one."
+            )
+        # A PostgreSQL database may be shared with other programs, a file may not.
+        foreign = present if self.file is not None else present & set(metadata.tables)
+        if foreign:
+            raise LedgerError(
+                f"{self.where}: holds tables ({', '.join(sorted(foreign)[:3])}) but no ledger "
+                "of design-loop. Name another file or database."
+            )
+        return None
+
     def close(self) -> None:
         """Close all connections; SQLite folds its write-ahead log into the file."""
         self._engine.dispose()
 
-    def _initialise(self, create: bool) -> None:
+    def _initialise(self, create: bool, upgrade: bool) -> None:
         with self.read() as connection:
-            if self._is_ledger(connection):
-                return
+            found = self.revision(connection)
+        if found == head():
+            return
+        if found is None:
+            self._create(create)
+        elif upgrade:
+            from design_loop.ledger.upgrade import upgrade_database
+
+            upgrade_database(self)
+        else:
+            raise LedgerError(
+                f"{self.where}: its layout is {found}, this version of design-loop works with "
+                f"{head()}. Bring it up to date with `design-loop ledger upgrade` (and the same "
+                "--workdir or --store); a resume does it by itself."
+            )
+
+    def _create(self, create: bool) -> None:
         if not create:
             raise LedgerError(
                 f"{self.where}: no ledger here yet. `design-loop campaign run FILE.yaml` makes "
                 "one; or name the right one with --store."
             )
         with self.write() as connection:
-            if connection.dialect.name == "postgresql":
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK}
-                )
+            lock_layout(connection)
             # Another process may have made it while this one waited for its turn.
-            if not self._is_ledger(connection):
+            if self.revision(connection) is None:
                 metadata.create_all(connection)
                 install_guards(connection)
-                connection.execute(ledger_version.insert(), {"version_num": REVISION})
+                connection.execute(ledger_version.insert(), {"version_num": head()})
 
-    def _is_ledger(self, connection: Connection) -> bool:
-        """Whether the tables are there; refuse those of another version or another program."""
-        present = set(inspect(connection).get_table_names())
-        if ledger_version.name in present:
-            self._check_revision(connection)
-            return True
-        # A PostgreSQL database may be shared with other programs, a file may not.
-        foreign = present if _is_sqlite(self._engine.url) else present & set(metadata.tables)
-        if foreign:
-            raise LedgerError(
-                f"{self.where}: holds tables ({', '.join(sorted(foreign)[:3])}) but no ledger "
-                "of design-loop. Name another file or database."
-            )
-        return False
 
-    def _check_revision(self, connection: Connection) -> None:
-        found = connection.execute(ledger_version.select()).scalars().all()
-        if found != [REVISION]:
-            raise LedgerError(
-                f"{self.where}: its layout is {', '.join(found) or 'unknown'}, this version of "
-                f"design-loop knows {REVISION}. Use the version that wrote it, or a newer one."
-            )
+def lock_layout(connection: Connection) -> None:
+    """Let one process at a time create or change tables; the end of the transaction frees it."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _CREATION_LOCK})
 
 
 def insert_missing(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
@@ -136,81 +192,10 @@ def insert_missing(connection: Connection, table: Table, row: Mapping[str, Any])
     return connection.execute(statement.returning(key)).first() is not None
 
 
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
-
-
-def _url(target: str | Path) -> URL:
-    """Read a file name or an address; raise `LedgerError` for what is neither."""
-    if isinstance(target, Path) or "://" not in target:
-        return URL.create("sqlite", database=str(Path(target).expanduser().absolute()))
-    try:
-        url = make_url(target)
-    except (ArgumentError, ValueError) as error:
+def _refuse_dangling(connection: Connection, where: str) -> None:
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    if broken:
         raise LedgerError(
-            "the store's address cannot be read; write a file name or "
-            "postgresql://USER:PASSWORD@HOST/DATABASE"
-        ) from error
-    if url.drivername in ("postgres", "postgresql"):
-        url = url.set(drivername="postgresql+psycopg")
-    if _is_sqlite(url):
-        if url.database in (None, "", ":memory:"):
-            raise LedgerError("a ledger in memory would be lost with its process; name a file")
-        url = url.set(database=str(Path(url.database).absolute()))
-    elif url.get_backend_name() != "postgresql":
-        raise LedgerError(
-            f"{url.get_backend_name()}: the ledger lives in SQLite (a file name) or PostgreSQL "
-            "(postgresql://...)"
+            f"{where}: {len(broken)} rows point to rows that are not there (the first in table "
+            f"{broken[0][0]}); nothing was written. `design-loop campaign doctor` says more."
         )
-    return url
-
-
-def _prepare_file(url: URL, create: bool) -> None:
-    path = Path(str(url.database))
-    if path.is_dir():
-        raise LedgerError(f"{path}: is a folder; name the ledger's file in it")
-    if not create and not path.exists():
-        raise LedgerError(
-            f"{path}: no ledger here. Check --workdir or --store; `design-loop campaign run "
-            "FILE.yaml` makes one."
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LedgerError(f"{path.parent}: cannot be created ({error.strerror})") from error
-
-
-def _engine(url: URL, busy_timeout_s: float, where: str) -> Engine:
-    # Values that JSON does not know (NaN, infinity) are refused here, not found by a reader later.
-    options: dict[str, Any] = {"json_serializer": partial(dumps, allow_nan=False)}
-    if _is_sqlite(url):
-        options["connect_args"] = {"timeout": busy_timeout_s}
-    else:
-        options["pool_pre_ping"] = True
-    try:
-        engine = create_engine(url, **options)
-    except (ModuleNotFoundError, NoSuchModuleError) as error:
-        raise LedgerError(
-            f"{where}: the driver of this database is not installed. Install design-loop[postgres]."
-        ) from error
-    if _is_sqlite(url):
-        event.listen(engine, "connect", _on_sqlite_connect)
-        event.listen(engine, "begin", _on_sqlite_begin)
-    return engine
-
-
-def _on_sqlite_connect(connection: Any, _record: Any) -> None:
-    # The module would begin transactions by itself, late and unlocked; `_on_sqlite_begin` does.
-    connection.isolation_level = None
-    for pragma in (
-        "journal_mode = WAL",  # readers and the one writer do not wait for each other
-        "synchronous = FULL",  # a committed label survives a power cut
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _on_sqlite_begin(connection: Connection) -> None:
-    # A write takes its lock at once: a read that wants to become a write could be refused halfway.
-    write = connection.get_execution_options().get("ledger_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import DDL, Connection
+from sqlalchemy import DDL, Connection, text
 
 from design_loop.ledger.errors import FINISHED_ROW
 
@@ -82,6 +82,30 @@ def install_guards(connection: Connection) -> None:
 
 
 def _trigger(name: str, event: str, table: str, when: str, postgres: bool) -> str:
+def remove_guards(connection: Connection) -> None:
+    """Take the triggers off while an upgrade rebuilds tables; `install_guards` puts them on again.
+
+    Parameters
+    ----------
+    connection
+        Inside the upgrade's transaction, so that the tables are never seen without them.
+    """
+    if connection.dialect.name == "postgresql":
+        query = (
+            "SELECT tgname, relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid "
+            "WHERE NOT tgisinternal AND pg_table_is_visible(tgrelid) AND tgname LIKE 'guard\\_%'"
+        )
+        statement = 'DROP TRIGGER "{}" ON "{}"'
+    else:
+        query = (
+            "SELECT name, tbl_name FROM sqlite_master "
+            "WHERE type = 'trigger' AND name LIKE 'guard\\_%' ESCAPE '\\'"
+        )
+        statement = 'DROP TRIGGER "{}"'
+    for names in connection.execute(text(query)).all():
+        connection.exec_driver_sql(statement.format(*names))
+
+
     head = f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW"
     if when:
         head += f" WHEN ({when})"

@@ -100,7 +100,7 @@ def _acquire(database: Database, lease: Lease) -> None:
         held = connection.execute(statement).one_or_none()
         if held is not None:
             left = (held.expires - now).total_seconds()
-            if left > 0 and not _is_dead(held.owner):
+            if left > 0 and not is_dead(held.owner):
                 raise LeaseHeldError(
                     f"{lease.campaign}: another driver works on it (process {held.owner['pid']} on "
                     f"{held.owner['host']}). Stop that one first; if its machine is gone, the "
@@ -167,7 +167,7 @@ def _process(pid: int) -> tuple[str | None, str | None]:
     return fields[0], fields[19]
 
 
-def _is_dead(owner: Mapping[str, Any]) -> bool:
+def is_dead(owner: Mapping[str, Any]) -> bool:
     """Whether a lease's owner ran on this machine and is gone; False where that is unknown."""
     if owner.get("machine") is None or owner["machine"] != _machine():
         return False

@@ -52,14 +52,23 @@ class Ledger(LedgerReader):
         File of an SQLite database or a URL (``postgresql://user@host/name``).
     create
         Make the file and the tables where they are missing.
+    upgrade
+        Bring a ledger of an older version up to date; without it such a ledger is refused.
     busy_timeout_s
         How long to wait for another process's write to SQLite, in seconds.
     """
 
     def __init__(
-        self, target: str | Path, *, create: bool = True, busy_timeout_s: float = BUSY_TIMEOUT_S
+        self,
+        target: str | Path,
+        *,
+        create: bool = True,
+        upgrade: bool = False,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
     ) -> None:
-        super().__init__(Database(target, create=create, busy_timeout_s=busy_timeout_s))
+        super().__init__(
+            Database(target, create=create, upgrade=upgrade, busy_timeout_s=busy_timeout_s)
+        )
         self._leases: dict[str, Lease] = {}
 
     # -- campaigns

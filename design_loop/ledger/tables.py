@@ -3,8 +3,8 @@
 Rows are named by what they are (campaign, round, candidate key), not by running numbers: a driver
 that resumes finds every row again from what it knows. Times are UTC. Lengths of time are seconds.
 
-The revision is kept where Alembic would keep it (its `version_table`), so migrations can start from
-this metadata as their first revision.
+A new ledger is made from this metadata; how an older one becomes the same is said by the revisions
+in `migrations`. Their numbers are kept in `ledger_version`, which is Alembic's.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
-
-REVISION = "0001"
 
 metadata = MetaData(
     naming_convention={
