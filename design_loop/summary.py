@@ -15,15 +15,20 @@ from design_loop.ledger import (
     Campaign,
     Funnel,
     Label,
-    Ledger,
     Prediction,
     Round,
     Source,
+    Step,
     StepState,
+    overviews,
 )
+from design_loop.ledger.reader import LedgerReader
 
 if TYPE_CHECKING:
     from design_loop.config import CampaignConfig
+
+#: Of a round that has recorded nothing yet.
+NOTHING = Funnel(0, 0, {}, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -163,17 +168,19 @@ def meets_all(targets: Sequence[Target], properties: Mapping[str, float]) -> boo
 
 
 def rank_candidates(
-    ledger: Ledger, campaign: str, targets: Sequence[Target]
+    ledger: LedgerReader, campaign: str, targets: Sequence[Target]
 ) -> tuple[RankedCandidate, ...]:
     """Order the labelled candidates of a campaign, the best first.
 
     The oracle's labels count; in a campaign without an oracle the surrogate's, and each candidate
     says which of the two it has.
     """
-    labels = ledger.labels(campaign, Source.ORACLE) or ledger.labels(campaign, Source.SURROGATE)
+    with ledger.reading() as connection:
+        found = overviews.labelled(connection, campaign, Source.ORACLE)
+        if not found:
+            found = overviews.labelled(connection, campaign, Source.SURROGATE)
     adapters = {r.number: r.adapter for r in ledger.rounds(campaign)}
-    candidates = {c.key: c for c in ledger.candidates(campaign)}
-    predictions = _judged_by(ledger, campaign)
+    known = {each.candidate.key: each for each in found}
 
     def order(label: Label) -> tuple[bool, float, float, str]:
         met = meets_all(targets, label.properties)
@@ -182,8 +189,8 @@ def rank_candidates(
         return not met, target_error(targets, label.properties), cost, label.candidate
 
     ranked = []
-    for rank, label in enumerate(sorted(labels, key=order), start=1):
-        candidate = candidates[label.candidate]
+    for rank, label in enumerate(sorted((each.label for each in found), key=order), start=1):
+        candidate = known[label.candidate].candidate
         ranked.append(
             RankedCandidate(
                 rank=rank,
@@ -197,21 +204,23 @@ def rank_candidates(
                 source=label.source,
                 meets=meets_all(targets, label.properties),
                 error=target_error(targets, label.properties),
-                prediction=predictions.get(candidate.key),
+                prediction=known[label.candidate].prediction,
                 asked=candidate.asked,
             )
         )
     return tuple(ranked)
 
 
-def summarise_round(ledger: Ledger, campaign: str, number: int) -> RoundSummary:
+def summarise_round(ledger: LedgerReader, campaign: str, number: int) -> RoundSummary:
     """Summarise one round of a campaign."""
     targets = campaign_targets(ledger.campaign(campaign))
     [found] = [r for r in ledger.rounds(campaign) if r.number == number]
-    return _summarise(ledger, campaign, found, rank_candidates(ledger, campaign, targets))
+    ranked = rank_candidates(ledger, campaign, targets)
+    steps = ledger.steps(campaign, number)
+    return _summarise(found, steps, ledger.funnel(campaign, number), ranked)
 
 
-def summarise_campaign(ledger: Ledger, campaign: str) -> CampaignSummary:
+def summarise_campaign(ledger: LedgerReader, campaign: str) -> CampaignSummary:
     """Summarise a campaign, finished or not.
 
     Raises
@@ -222,39 +231,34 @@ def summarise_campaign(ledger: Ledger, campaign: str) -> CampaignSummary:
     found = ledger.campaign(campaign)
     targets = campaign_targets(found)
     ranked = rank_candidates(ledger, found.id, targets)
+    rounds, steps = ledger.rounds(found.id), ledger.steps(found.id)
+    with ledger.reading() as connection:
+        funnels = overviews.funnels(connection, found.id)
     return CampaignSummary(
         campaign=found,
         targets=targets,
-        rounds=tuple(_summarise(ledger, found.id, r, ranked) for r in ledger.rounds(found.id)),
+        rounds=tuple(
+            _summarise(
+                r, [s for s in steps if s.round == r.number], funnels.get(r.number, NOTHING), ranked
+            )
+            for r in rounds
+        ),
         candidates=ranked,
-        funnel=ledger.funnel(found.id),
+        funnel=overviews.all_funnels(funnels),
     )
 
 
 def _summarise(
-    ledger: Ledger, campaign: str, found: Round, ranked: Sequence[RankedCandidate]
+    found: Round, steps: Sequence[Step], funnel: Funnel, ranked: Sequence[RankedCandidate]
 ) -> RoundSummary:
     mine = [c for c in ranked if c.labelled_in == found.number]
-    steps = ledger.steps(campaign, found.number)
     return RoundSummary(
         number=found.number,
         done=found.state is StepState.DONE,
         adapter=found.adapter,
         surrogate=found.surrogate,
-        funnel=ledger.funnel(campaign, found.number),
+        funnel=funnel,
         seconds={s.name: s.seconds for s in steps if s.state.is_final and s.seconds is not None},
         hits=sum(c.meets for c in mine),
         best_error=min((c.error for c in mine if math.isfinite(c.error)), default=None),
     )
-
-
-def _judged_by(ledger: Ledger, campaign: str) -> dict[str, Prediction]:
-    """The prediction by which each candidate was selected; the first one of those never were."""
-    judged: dict[str, Prediction] = {}
-    for found in ledger.rounds(campaign):
-        selected = {s.candidate for s in ledger.selections(campaign, found.number)}
-        for _, prediction in ledger.predictions(campaign, found.number):
-            if prediction.candidate in selected:
-                judged[prediction.candidate] = prediction
-            judged.setdefault(prediction.candidate, prediction)
-    return judged

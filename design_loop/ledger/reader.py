@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from design_loop.ledger import queries
 from design_loop.ledger import records as rec
@@ -40,6 +42,12 @@ class LedgerReader:
     def close(self) -> None:
         """Close the connections."""
         self._database.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection for the questions of `overviews` and `browsing`: one state for all."""
+        with self._database.read() as connection:
+            yield connection
 
     def campaign(self, name: str) -> rec.Campaign:
         """Return the campaign with this id, or the only one whose id begins so."""
