@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 VACANCY = "VAC"
+
+#: Decimals of a property in requests: 1 meV, well under the 20 meV within which a gap counts as hit.
+DECIMALS = 3
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,14 @@ class Property:
         Unit of the value.
     description : str
         One line for people.
+    decimals : int
+        How precisely its values are written in instructions.
     """
 
     name: str
     unit: str
     description: str
+    decimals: int = DECIMALS
 
 
 PROPERTIES: dict[str, Property] = {
@@ -41,3 +48,14 @@ PROPERTIES: dict[str, Property] = {
         ),
     )
 }
+
+
+def property_named(name: str, own: Mapping[str, Property] | None = None) -> Property | None:
+    """A standard property, or one of a user's own; None for a name that is neither."""
+    return PROPERTIES.get(name) or (own or {}).get(name)
+
+
+def unit_of(name: str, own: Mapping[str, Property] | None = None) -> str:
+    """Unit of a property, empty where it has none or is unknown."""
+    found = property_named(name, own)
+    return found.unit if found is not None else ""

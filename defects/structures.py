@@ -20,14 +20,33 @@ if TYPE_CHECKING:
 FORMATS = {"cif": ".cif", "poscar": ".vasp", "extxyz": ".extxyz", "json": ".json"}
 
 
+def occupied_sites(configuration: Configuration) -> np.ndarray:
+    """Sites that hold an atom, ascending: the order of the atoms in all structures made here."""
+    empty = [d.site for d in configuration.defects if d.species == VACANCY]
+    return np.setdiff1d(np.arange(configuration.host.n_sites), empty)
+
+
 def _occupied(configuration: Configuration) -> tuple[list[str], np.ndarray]:
     """Symbols and fractional coordinates of the atoms, in site order."""
-    host = configuration.host
-    symbols = list(host.species)
-    for defect in configuration.defects:
-        symbols[defect.site] = defect.species
-    keep = [i for i, s in enumerate(symbols) if s != VACANCY]
-    return [symbols[i] for i in keep], host.frac_coords[keep]
+    host, changes = configuration.host, configuration.changes
+    sites = occupied_sites(configuration)
+    return [changes.get(int(s), host.species[s]) for s in sites], host.frac_coords[sites]
+
+
+def site_distances(frac: np.ndarray, host: Host, cell: np.ndarray) -> np.ndarray:
+    """Distances between points and the sites of a host, Å, shape (n, n_sites).
+
+    Parameters
+    ----------
+    frac : ndarray, shape (n, 3)
+        Fractional coordinates.
+    host : Host
+    cell : ndarray, shape (3, 3)
+        Lattice vectors in which distances are measured; a strained one carries the sites along.
+    """
+    delta = frac[:, None, :] - host.frac_coords[None, :, :]
+    delta -= np.round(delta)
+    return np.linalg.norm(delta @ cell, axis=-1)
 
 
 def to_structure(configuration: Configuration) -> Structure:

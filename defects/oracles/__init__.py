@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from defects.oracles.ase_calculator import AseOracle, AseSettings
 from defects.oracles.base import (
-    PERMANENT,
+    Computed,
     NotConvergedError,
     NotInTableError,
     Oracle,
@@ -13,6 +13,10 @@ from defects.oracles.base import (
     properties_for,
     require_properties,
 )
+from defects.oracles.external import ExternalOracle, ExternalSettings
+from defects.oracles.failures import PERMANENT
+from defects.oracles.functions import PropertyFunctionError
+from defects.oracles.relax import RelaxSettings, StructureChangedError
 from defects.oracles.spec import OracleSpec, check_settings, make_oracle
 from defects.oracles.table import TableOracle, TableSettings
 from defects.oracles.xtb import XtbOracle, XtbSettings
@@ -21,10 +25,16 @@ __all__ = [
     "PERMANENT",
     "AseOracle",
     "AseSettings",
+    "Computed",
+    "ExternalOracle",
+    "ExternalSettings",
     "NotConvergedError",
     "NotInTableError",
     "Oracle",
     "OracleSpec",
+    "PropertyFunctionError",
+    "RelaxSettings",
+    "StructureChangedError",
     "TableOracle",
     "TableSettings",
     "XtbOracle",

@@ -7,13 +7,21 @@ import inspect
 import tempfile
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from defects.configuration import Configuration
 from defects.errors import OracleError
 from defects.hosts import Host
-from defects.oracles.base import FORMATION, NotConvergedError, with_derived
+from defects.oracles.base import FORMATION, Computed, NotConvergedError, with_derived
+from defects.oracles.functions import (
+    Functions,
+    ImportPath,
+    evaluate,
+    fingerprints,
+    load_function,
+)
+from defects.oracles.levels import read_levels
+from defects.oracles.relax import RelaxSettings, relax
 from defects.structures import to_atoms
 
 CODE_VERSION = "1"
@@ -27,8 +35,7 @@ class AseSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    calculator: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+    calculator: ImportPath = Field(
         description="import path of the calculator's class or factory: ase.calculators.emt:EMT",
     )
     arguments: dict[str, Any] = Field(
@@ -44,10 +51,14 @@ class AseSettings(BaseModel):
     pristine_energies: dict[str, float] = Field(
         default_factory=dict, description="eV by host key (MoS2-5x5x1): computed when absent"
     )
+    relax: RelaxSettings | None = Field(
+        None, description="move the atoms first; by default a single point on the ideal sites"
+    )
+    functions: Functions
 
 
 class AseOracle:
-    """Labels by an ASE calculator: a single point on the ideal sites.
+    """Labels by an ASE calculator: a single point on the ideal sites, or relaxed.
 
     Parameters
     ----------
@@ -64,24 +75,21 @@ class AseOracle:
     def __init__(self, settings: AseSettings) -> None:
         self._settings = settings
         self._pristine = dict(settings.pristine_energies)
-        module, _, attribute = settings.calculator.partition(":")
         try:
-            loaded = importlib.import_module(module)
-            self._make = getattr(loaded, attribute)
-        except (ImportError, AttributeError) as error:
-            raise OracleError(
-                f"calculator {settings.calculator} cannot be imported ({error}); install it, or "
-                "correct `calculator` (module.path:Class)"
-            ) from error
-        top = importlib.import_module(module.partition(".")[0])
+            self._make = load_function(settings.calculator)
+        except OracleError as error:
+            raise OracleError(f"calculator {error}") from error
+        top = importlib.import_module(settings.calculator.partition(":")[0].partition(".")[0])
+        self._functions = fingerprints(settings.functions)
         self.version = f"{CODE_VERSION}; {top.__name__} {getattr(top, '__version__', 'unknown')}"
         levels = ("fermi_level", "homo", "lumo", "homo_lumo_gap") if settings.levels else ()
         formation = FORMATION if settings.chemical_potentials else ()
-        self.properties = ("energy", "energy_per_atom", *levels, *formation)
+        own = tuple(settings.functions)
+        self.properties = ("energy", "energy_per_atom", *levels, *formation, *own)
 
     def settings(self) -> dict[str, Any]:
-        """Calculator, its arguments and the potentials."""
-        return self._settings.model_dump(exclude={"pristine_energies"})
+        """Calculator, its arguments, the potentials, relaxation and own properties."""
+        return key_settings(self._settings, self._functions, {"pristine_energies"})
 
     def chemical_potentials(self, host: Host) -> dict[str, float]:
         """Those of the settings: potentials of another method would be wrong here."""
@@ -94,48 +102,73 @@ class AseOracle:
     def pristine_energy(self, host: Host) -> float:
         """Energy of the pristine supercell, eV; computed the first time."""
         if host.key not in self._pristine:
-            energy = self._single_point(Configuration(host, ()), levels=False)["energy"]
-            self._pristine[host.key] = energy
+            self._pristine[host.key] = self._run(Configuration(host, ()), False)[0]["energy"]
         return self._pristine[host.key]
 
     def label(self, configuration: Configuration) -> dict[str, float]:
-        """Energy and, as far as the settings ask for them, levels and formation energies.
+        """The properties of `compute`."""
+        return self.compute(configuration).properties
+
+    def compute(self, configuration: Configuration) -> Computed:
+        """Energy and, as far as the settings ask for them, levels, formation energies and more.
 
         The canonical image is computed, so that equivalent configurations get one label.
 
         Raises
         ------
         OracleError
-            When the calculator fails or lacks the levels.
+            When the calculator fails or lacks the levels, the relaxation does not converge or
+            leaves the configuration, or a user's function gives no number.
         """
-        labels = self._single_point(configuration.canonical(), self._settings.levels)
+        labels, details = self._run(configuration.canonical(), True)
+        return Computed(labels, details)
+
+    def _run(
+        self, configuration: Configuration, everything: bool
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        from ase.calculators.calculator import CalculatorError, SCFError
+
+        settings = self._settings
+        what = f"{settings.calculator} on {configuration.host.key} {configuration.description}"
+        with tempfile.TemporaryDirectory(prefix="oracle-") as folder:
+            arguments = dict(settings.arguments)
+            if _takes_folder(self._make):  # codes that run as programs write files
+                arguments.setdefault("directory", folder)
+            atoms = to_atoms(configuration)
+            details: dict[str, Any] = {}
+            try:
+                atoms.calc = self._make(**arguments)
+                if settings.relax is not None:
+                    details["relaxed"] = relax(atoms, configuration, settings.relax)
+                found = {"energy": float(atoms.get_potential_energy())}
+                if everything and settings.levels:
+                    found |= read_levels(atoms.calc)
+            except SCFError as error:
+                raise NotConvergedError(f"{what}: {error}") from error
+            except (CalculatorError, NotImplementedError, *_BROKEN) as error:
+                raise OracleError(f"{what} failed: {type(error).__name__}: {error}") from error
+            if not everything:
+                return found, details
+            found = self._derived(found, configuration)
+            results = dict(getattr(atoms.calc, "results", {}))
+            return found | evaluate(settings.functions, atoms, results | found), details
+
+    def _derived(self, labels: dict[str, float], configuration: Configuration) -> dict[str, float]:
         host, potentials = configuration.host, self._settings.chemical_potentials
         if not configuration.n_defects:
             self._pristine.setdefault(host.key, labels["energy"])
         pristine = self.pristine_energy(host) if potentials else None
         return with_derived(labels, configuration, pristine, potentials)
 
-    def _single_point(self, configuration: Configuration, levels: bool) -> dict[str, float]:
-        from ase.calculators.calculator import CalculatorError, SCFError
 
-        what = (
-            f"{self._settings.calculator} on {configuration.host.key} {configuration.description}"
-        )
-        with tempfile.TemporaryDirectory(prefix="oracle-") as folder:
-            arguments = dict(self._settings.arguments)
-            if _takes_folder(self._make):  # codes that run as programs write files
-                arguments.setdefault("directory", folder)
-            atoms = to_atoms(configuration)
-            try:
-                atoms.calc = self._make(**arguments)
-                found = {"energy": float(atoms.get_potential_energy())}
-                if levels:
-                    found |= _levels(atoms.calc)
-            except SCFError as error:
-                raise NotConvergedError(f"{what}: {error}") from error
-            except (CalculatorError, NotImplementedError, *_BROKEN) as error:
-                raise OracleError(f"{what} failed: {type(error).__name__}: {error}") from error
-        return found
+def key_settings(
+    settings: BaseModel, functions: dict[str, list[str]], without: set[str]
+) -> dict[str, Any]:
+    """Settings as part of a content key; what is not asked for leaves keys as they always were."""
+    found = settings.model_dump(exclude={*without, "functions"})
+    if found.get("relax") is None:
+        found.pop("relax", None)
+    return found | ({"functions": functions} if functions else {})
 
 
 def _takes_folder(make: Any) -> bool:
@@ -143,34 +176,3 @@ def _takes_folder(make: Any) -> bool:
         return "directory" in inspect.signature(make).parameters
     except (TypeError, ValueError):
         return False
-
-
-_LEVEL_METHODS = (
-    "number_of_spins",
-    "ibz_k_points",
-    "eigenvalues",
-    "occupation_numbers",
-    "fermi_level",
-)
-
-
-def _levels(calculator: Any) -> dict[str, float]:
-    """Highest occupied and lowest empty level over all k-points and spins, and the Fermi level."""
-    if not all(hasattr(calculator, f"get_{name}") for name in _LEVEL_METHODS):
-        raise OracleError(f"{type(calculator).__name__} gives no levels; set `levels` to false")
-    spins = calculator.get_number_of_spins()
-    full = 2.0 / spins
-    occupied, empty = [], []
-    for spin in range(spins):
-        for k in range(len(calculator.get_ibz_k_points())):
-            energies = np.asarray(calculator.get_eigenvalues(kpt=k, spin=spin))
-            weights = np.asarray(calculator.get_occupation_numbers(kpt=k, spin=spin))
-            occupied.extend(energies[weights > full / 2])
-            empty.extend(energies[weights <= full / 2])
-    if not occupied or not empty:
-        raise NotConvergedError("the calculator gave no occupied or no empty level")
-    return {
-        "fermi_level": float(calculator.get_fermi_level()),
-        "homo": float(max(occupied)),
-        "lumo": float(min(empty)),
-    }

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -28,8 +29,20 @@ class NotInTableError(OracleError):
     """The table has no label of this configuration."""
 
 
-#: Failures that another try cannot mend.
-PERMANENT = (NotConvergedError, NotInTableError)
+@dataclass(frozen=True)
+class Computed:
+    """What an oracle found out about a configuration.
+
+    Attributes
+    ----------
+    properties : dict
+        Property -> value, in its unit.
+    details : dict
+        JSON-able facts beside them: ``relaxed`` holds what `defects.oracles.relax.relax` returned.
+    """
+
+    properties: dict[str, float]
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -62,14 +75,17 @@ class Oracle(Protocol):
     def pristine_energy(self, host: Host) -> float | None:
         """Energy of the pristine supercell, eV, computed when unknown; None when it has none."""
 
-    def label(self, configuration: Configuration) -> dict[str, float]:
-        """Properties of a configuration.
+    def compute(self, configuration: Configuration) -> Computed:
+        """Properties of a configuration, and what else came out.
 
         Raises
         ------
         OracleError
             When they cannot be had.
         """
+
+    def label(self, configuration: Configuration) -> dict[str, float]:
+        """The properties alone; errors as `compute`."""
 
 
 def oracle_key(configuration: Configuration, oracle: Oracle) -> str:
@@ -153,7 +169,8 @@ def require_properties(
     for name in properties:
         if name not in oracle.properties:
             raise OracleError(
-                f"oracle {oracle.name} gives no {name} (it gives {', '.join(oracle.properties)})"
+                f"oracle {oracle.name} gives no {name} (it gives {', '.join(oracle.properties)}); "
+                "an own property needs a `function` for it"
             )
         missing = missing_potentials(oracle, host, rules) if name in FORMATION else ()
         if missing:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from defects.errors import ConfigError
 from defects.oracles.ase_calculator import AseOracle, AseSettings
 from defects.oracles.base import Oracle
+from defects.oracles.external import ExternalOracle, ExternalSettings
 from defects.oracles.table import TableOracle, TableSettings
 from defects.oracles.xtb import XtbOracle, XtbSettings
 
@@ -20,6 +21,7 @@ SETTINGS: dict[str, type[BaseModel]] = {
     "xtb": XtbSettings,
     "ase": AseSettings,
     "table": TableSettings,
+    "external": ExternalSettings,
 }
 
 
@@ -31,9 +33,9 @@ def make_oracle(
     Parameters
     ----------
     kind : str
-        ``xtb``, ``ase`` or ``table``.
+        ``xtb``, ``ase``, ``table`` or ``external``.
     settings : mapping or settings model, optional
-        Fields of `XtbSettings`, `AseSettings` or `TableSettings`; keyword arguments add to them.
+        Fields of the kind's model in `SETTINGS`; keyword arguments add to them.
 
     Raises
     ------
@@ -47,8 +49,10 @@ def make_oracle(
         return XtbOracle(checked)
     if isinstance(checked, AseSettings):
         return AseOracle(checked)
+    if isinstance(checked, ExternalSettings):
+        return ExternalOracle(checked)
     assert isinstance(checked, TableSettings)
-    return TableOracle(checked.dataset, checked.properties)
+    return TableOracle(checked.dataset, checked.properties, checked.columns, checked.functions)
 
 
 def check_settings(
@@ -77,7 +81,7 @@ class OracleSpec:
     Attributes
     ----------
     kind : str
-        ``xtb``, ``ase`` or ``table``.
+        ``xtb``, ``ase``, ``table`` or ``external``.
     settings : dict
         JSON-able settings of that kind.
     """

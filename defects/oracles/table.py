@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from defects.configuration import Configuration
 from defects.datasets import Dataset, resolve_dataset
 from defects.hosts import Host
-from defects.oracles.base import NotInTableError
+from defects.oracles.base import Computed, NotInTableError
+from defects.oracles.columns import with_columns
+from defects.oracles.functions import Functions
 
 CODE_VERSION = "1"
 
@@ -26,6 +29,10 @@ class TableSettings(BaseModel):
     properties: tuple[str, ...] = Field(
         (), description="a row must have all of these to count; any property when empty"
     )
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="own property -> column of the dataset that holds it"
+    )
+    functions: Functions
 
 
 class TableOracle:
@@ -37,12 +44,21 @@ class TableOracle:
         The dataset, or where it is.
     properties : tuple of str
         Only rows that have all of these are in the table.
+    columns, functions : mapping, optional
+        A user's own properties, see `defects.oracles.columns.with_columns`.
     """
 
     name = "table"
 
-    def __init__(self, dataset: Dataset | str | Path, properties: tuple[str, ...] = ()) -> None:
-        self.dataset = dataset if isinstance(dataset, Dataset) else resolve_dataset(dataset)
+    def __init__(
+        self,
+        dataset: Dataset | str | Path,
+        properties: tuple[str, ...] = (),
+        columns: Mapping[str, str] | None = None,
+        functions: Mapping[str, str] | None = None,
+    ) -> None:
+        held = dataset if isinstance(dataset, Dataset) else resolve_dataset(dataset)
+        self.dataset = with_columns(held, columns or {}, functions or {})
         self._rows: dict[str, dict[str, float]] = {}
         for record in self.dataset.labelled(*properties):
             self._rows.setdefault(record.configuration.key, record.properties)
@@ -71,6 +87,10 @@ class TableOracle:
     def pristine_energy(self, host: Host) -> float | None:
         """The dataset's, for its own supercell."""
         return self.dataset.pristine.get("energy") if host == self.dataset.host else None
+
+    def compute(self, configuration: Configuration) -> Computed:
+        """See `label`."""
+        return Computed(self.label(configuration))
 
     def label(self, configuration: Configuration) -> dict[str, float]:
         """The known properties of the configuration or of an equivalent one.

@@ -1,6 +1,6 @@
 """GFN1-xTB by tblite: a real quantum-chemical label in seconds.
 
-A single point on the unrelaxed, ideal sites, Γ only, periodic in three directions, fractional
+A single point on the unrelaxed, ideal sites (or, with `relax`, relaxed ones), Γ only, periodic in three directions, fractional
 occupation at 300 K: the method of the shipped dataset. Grimme et al., J. Chem. Theory Comput. 13,
 1989 (2017); Katbashev et al., J. Phys. Chem. A 129, 2667 (2025).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,9 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from defects.configuration import Configuration
 from defects.errors import OracleError
 from defects.hosts import Host
-from defects.oracles.base import FORMATION, NotConvergedError, with_derived
+from defects.oracles.ase_calculator import key_settings
+from defects.oracles.base import FORMATION, Computed, NotConvergedError, with_derived
+from defects.oracles.functions import Functions, evaluate, fingerprints
 from defects.oracles.references import reference_potentials, reference_pristine
+from defects.oracles.relax import RelaxSettings, relax
 from defects.structures import to_atoms
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 #: Raised when the way of computing labels changes, so that old labels are not taken for new ones.
 CODE_VERSION = "1"
@@ -43,6 +49,10 @@ class XtbSettings(BaseModel):
         default_factory=dict,
         description="eV by host key (MoS2-5x5x1): computed when absent, once per process",
     )
+    relax: RelaxSettings | None = Field(
+        None, description="move the atoms first; by default a single point on the ideal sites"
+    )
+    functions: Functions
 
 
 class XtbOracle:
@@ -59,18 +69,21 @@ class XtbOracle:
     """
 
     name = "xtb"
-    properties = ("energy", "energy_per_atom", "homo", "lumo", "homo_lumo_gap", *FORMATION)
 
     def __init__(self, settings: XtbSettings | None = None) -> None:
         if importlib.util.find_spec("tblite") is None:
             raise OracleError("the xTB oracle needs tblite: pip install 'design-loop[xtb]'")
         self._settings = settings or XtbSettings()
         self._pristine = dict(self._settings.pristine_energies)
+        self._functions = fingerprints(self._settings.functions)
+        levels = ("homo", "lumo", "homo_lumo_gap")
+        own = tuple(self._settings.functions)
+        self.properties = ("energy", "energy_per_atom", *levels, *FORMATION, *own)
         self.version = f"{CODE_VERSION}; tblite {importlib.metadata.version('tblite')}"
 
     def settings(self) -> dict[str, Any]:
         """Method and potentials; threads and energies that follow from the method are left out."""
-        return self._settings.model_dump(exclude={"threads", "pristine_energies"})
+        return key_settings(self._settings, self._functions, {"threads", "pristine_energies"})
 
     def chemical_potentials(self, host: Host) -> dict[str, float]:
         """Shipped potentials (at 300 K electronic temperature), then those of the settings."""
@@ -82,7 +95,7 @@ class XtbOracle:
         return self._settings.electronic_temperature == 300.0
 
     def _known_pristine(self, host: Host) -> float | None:
-        if host.key in self._pristine or not self._has_references:
+        if host.key in self._pristine or not self._has_references or self._settings.relax:
             return self._pristine.get(host.key)
         return reference_pristine(host, self._settings.method)
 
@@ -94,41 +107,80 @@ class XtbOracle:
         """Energy of the pristine supercell, eV; as slow as one label the first time."""
         known = self._known_pristine(host)
         if known is None:
-            known = self._pristine[host.key] = self.single_point(Configuration(host, ()))["energy"]
+            labels, _, _ = self._run(Configuration(host, ()))
+            known = self._pristine[host.key] = labels["energy"]
         return known
 
     def label(self, configuration: Configuration) -> dict[str, float]:
-        """Energy, levels and, where potentials are known, formation energies.
+        """The properties of `compute`."""
+        return self.compute(configuration).properties
+
+    def compute(self, configuration: Configuration) -> Computed:
+        """Energy, levels and, where potentials are known, formation energies; own properties.
 
         The canonical image is computed, so that equivalent configurations get one label.
 
         Raises
         ------
         NotConvergedError
-            When the self-consistent field does not converge or gives no finite numbers.
+            When the self-consistent field does not converge or gives no finite numbers, or forces
+            are left after all steps of a relaxation.
+        StructureChangedError
+            When an atom left its site.
         """
-        labels = self.single_point(configuration.canonical())
+        labels, details, atoms = self._run(configuration.canonical())
         host, potentials = configuration.host, self.chemical_potentials(configuration.host)
         if not configuration.n_defects and not self.knows_pristine(host):
             self._pristine[host.key] = labels["energy"]
         pristine = self.pristine_energy(host) if potentials else None
-        return with_derived(labels, configuration, pristine, potentials)
+        found = with_derived(labels, configuration, pristine, potentials)
+        return Computed(found | evaluate(self._settings.functions, atoms, found), details)
 
-    def single_point(self, configuration: Configuration) -> dict[str, float]:
-        """Energy, HOMO and LUMO of exactly this structure, eV.
+    def _run(self, configuration: Configuration) -> tuple[dict[str, float], dict[str, Any], Atoms]:
+        atoms = to_atoms(configuration)
+        if self._settings.relax is None:
+            return self.single_point(configuration), {}, atoms
+        self._set_threads()
+        from ase.calculators.calculator import CalculatorError, SCFError
+        from tblite.ase import TBLite
+
+        atoms.calc = TBLite(
+            method=self._settings.method,
+            accuracy=self._settings.accuracy,
+            electronic_temperature=self._settings.electronic_temperature,
+            max_iterations=self._settings.max_iterations,
+            verbosity=0,
+        )
+        try:
+            moved = relax(atoms, configuration, self._settings.relax)
+        except (CalculatorError, SCFError, RuntimeError, ValueError) as error:
+            raise NotConvergedError(f"{self._what(configuration)} failed: {error}") from error
+        return self.single_point(configuration, atoms), {"relaxed": moved}, atoms
+
+    def _what(self, configuration: Configuration) -> str:
+        where = f"{configuration.description} on {configuration.host.key}"
+        return f"{self._settings.method} of {where}"
+
+    def _set_threads(self) -> None:
+        # OpenMP reads this once, when the library is loaded.
+        os.environ.setdefault("OMP_NUM_THREADS", str(self._settings.threads))
+
+    def single_point(
+        self, configuration: Configuration, atoms: Atoms | None = None
+    ) -> dict[str, float]:
+        """Energy, HOMO and LUMO of exactly this structure (by default the ideal one), eV.
 
         Raises
         ------
         NotConvergedError
             When tblite gives up (GFN1-xTB does on every crystal with indium: use GFN2-xTB).
         """
-        # OpenMP reads this once, when the library is loaded.
-        os.environ.setdefault("OMP_NUM_THREADS", str(self._settings.threads))
+        self._set_threads()
         from ase.units import Bohr, Hartree, kB
         from tblite.exceptions import TBLiteRuntimeError, TBLiteValueError
         from tblite.interface import Calculator
 
-        atoms = to_atoms(configuration)
+        atoms = to_atoms(configuration) if atoms is None else atoms
         try:
             calculator = Calculator(
                 self._settings.method,
@@ -143,10 +195,7 @@ class XtbOracle:
             calculator.set("temperature", self._settings.electronic_temperature * kB / Hartree)
             result = calculator.singlepoint()
         except (TBLiteRuntimeError, TBLiteValueError) as error:
-            raise NotConvergedError(
-                f"{self._settings.method} of {configuration.description} on "
-                f"{configuration.host.key} failed: {error}"
-            ) from error
+            raise NotConvergedError(f"{self._what(configuration)} failed: {error}") from error
         levels = np.ravel(result.get("orbital-energies")) * Hartree
         # A half-filled level (odd number of electrons) counts as empty, whatever its rounding.
         occupied = np.flatnonzero(np.ravel(result.get("orbital-occupations")) > 1 + 1e-6)

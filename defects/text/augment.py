@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from defects.configuration import Configuration
+from defects.properties import Property
 from defects.rules import Rules
 from defects.text.formats import build_answer, build_prompt
 from defects.text.frame import Frame, random_frame
@@ -63,7 +64,7 @@ def training_pair(
     *,
     keep_all: float = 0.5,
     anchor: float = 0.0,
-    units: Mapping[str, str] | None = None,
+    own: Mapping[str, Property] | None = None,
 ) -> tuple[str, str]:
     """One (prompt, answer) pair with every augmentation applied.
 
@@ -81,6 +82,8 @@ def training_pair(
     anchor : float
         Probability that the sample is translated so that a random defect lies in cell (0, 0);
         otherwise its place in the cell is random.
+    own : mapping, optional
+        A user's own properties by name: their units and decimals.
     """
     shown = random_member(configuration, rng)
     if configuration.n_defects and rng.random() < anchor:
@@ -88,6 +91,6 @@ def training_pair(
     names = random_subset(list(properties), rng, keep_all)
     frame = random_frame(configuration.host, rng) if fmt == "full" else Frame()
     request = Request(
-        configuration.host, rules, {n: properties[n] for n in names}, frame, units or {}
+        configuration.host, rules, {n: properties[n] for n in names}, frame, own or {}
     )
     return build_prompt(request, fmt), build_answer(shown, request, fmt)

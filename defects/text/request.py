@@ -7,12 +7,9 @@ from dataclasses import dataclass, field
 
 from defects.descriptors import DESCRIPTORS
 from defects.hosts import Host
-from defects.properties import PROPERTIES
+from defects.properties import DECIMALS, Property, property_named
 from defects.rules import Rules
 from defects.text.frame import Frame
-
-#: Decimals of floats in a request: 1 meV, well under the 20 meV within which a gap counts as hit.
-DECIMALS = 3
 
 
 @dataclass(frozen=True)
@@ -27,28 +24,28 @@ class Request:
         Any subset of `PROPERTIES`, `DESCRIPTORS` and a user's own properties, in the order asked.
     frame : Frame
         Choice of lattice vectors and origin in which the `full` format writes coordinates.
-    units : mapping
-        Units of a user's own properties.
+    own : mapping
+        A user's own properties by name: their units and decimals.
     """
 
     host: Host
     rules: Rules
     properties: Mapping[str, float | int | str] = field(default_factory=dict)
     frame: Frame = field(default_factory=Frame)
-    units: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, Property] = field(default_factory=dict)
 
     def property_lines(self) -> list[str]:
         """``homo_lumo_gap: 1.104 eV``, one line per property."""
         return [f"{n}: {self._value(n, v)}" for n, v in self.properties.items()]
 
     def _value(self, name: str, value: float | int | str) -> str:
-        if name in PROPERTIES:
-            unit = PROPERTIES[name].unit
-        elif name in DESCRIPTORS:
-            unit = DESCRIPTORS[name][0]
+        known = property_named(name, self.own)
+        decimals = DECIMALS if known is None else known.decimals
+        if known is not None:
+            unit = known.unit
         else:
-            unit = self.units.get(name, "")
-        number = f"{value:.{DECIMALS}f}" if isinstance(value, float) else str(value)
+            unit = DESCRIPTORS[name][0] if name in DESCRIPTORS else ""
+        number = f"{value:.{decimals}f}" if isinstance(value, float) else str(value)
         return f"{number} {unit}".rstrip()
 
 
