@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -29,6 +30,18 @@ class Target(BaseModel):
     max: float | None = Field(None, allow_inf_nan=False, description="upper bound")
     goal: Literal["minimize", "maximize"] | None = Field(None, description="an extreme")
     weight: float = Field(1.0, gt=0, le=1e6, description="weight in the surrogate error")
+    scale: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="distance that counts as one among several targets, in the property's unit; "
+        "by default the tolerance, half the range, or the spread of the dataset's labels",
+    )
+    reference: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="for a goal: the value that its error counts from; by default the best label",
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Target:
@@ -43,6 +56,8 @@ class Target(BaseModel):
             raise ValueError(f"min {self.min} is above max {self.max}; swap them")
         if "tolerance" in self.model_fields_set and self.value is None:
             raise ValueError("tolerance goes with value, not with a range or a goal")
+        if self.reference is not None and self.goal is None:
+            raise ValueError("reference goes with a goal, not with a value or a range")
         return self
 
     def bounds(self) -> tuple[float, float]:
@@ -60,7 +75,8 @@ class Target(BaseModel):
     def error(self, value: float) -> float:
         """Distance from what is wanted, in the property's unit.
 
-        The distance to the value, the distance out of the range (0 inside), or for a goal the
+        The distance to the value, the distance out of the range (0 inside), or for a goal how much
+        worse than `reference` it is: negative for what is better. Without a reference that is the
         value itself (minimize) or its negative (maximize), which orders but has no zero.
         """
         if math.isnan(value):
@@ -68,9 +84,24 @@ class Target(BaseModel):
         if self.value is not None:
             return abs(value - self.value)
         if self.goal is not None:
-            return value if self.goal == "minimize" else -value
+            worse = value - (self.reference or 0.0)
+            return worse if self.goal == "minimize" else -worse
         low, high = self.bounds()
         return max(low - value, value - high, 0.0)
+
+    def unit_error(self) -> float:
+        """Distance that counts as one when errors of several properties are put together.
+
+        `scale` where it is given; else the tolerance, or half the width of a range. What is open
+        on one side has no width: 1 in its unit, unless `resolved` found the labels' spread.
+        """
+        if self.scale is not None:
+            return self.scale
+        if self.value is not None:
+            return self.tolerance
+        low, high = self.bounds()
+        half = (high - low) / 2
+        return half if math.isfinite(half) and half > 0 else 1.0
 
     def text(self) -> str:
         """``homo_lumo_gap = 1.1 ± 0.05``, for tables."""
@@ -86,12 +117,51 @@ class Target(BaseModel):
 
 
 def surrogate_error(targets: Sequence[Target], values: Mapping[str, float]) -> float:
-    """Weighted mean distance between what is asked for and what is predicted, eV.
+    """Weighted mean distance between what is asked for and what is predicted.
 
-    The paper's filter (Al-Maeeni et al. 2024) for one target; for several, Σ w·error / Σ w.
+    The paper's filter (Al-Maeeni et al. 2024) for one target: in the property's unit. For several
+    Σ w·error / Σ w with w = weight / `Target.unit_error`: a tolerance of one property counts as
+    much as a tolerance of another, whatever their units. The sum is divided by the w and not by
+    the weights, so that among properties in eV it stays a distance in eV.
     """
-    total = sum(t.weight for t in targets)
-    return sum(t.weight * t.error(values[t.property]) for t in targets) / total
+    if len(targets) == 1:
+        return targets[0].error(values[targets[0].property])
+    weights = [t.weight / t.unit_error() for t in targets]
+    errors = [t.error(values[t.property]) for t in targets]
+    return sum(w * e for w, e in zip(weights, errors, strict=True)) / sum(weights)
+
+
+def resolved(targets: Sequence[Target], known: Sequence[Mapping[str, float]]) -> tuple[Target, ...]:
+    """The targets with what they leave to the labels written out: scales and references.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+    known : sequence of mappings
+        Properties of labelled configurations.
+
+    Returns
+    -------
+    tuple of Target
+        Half-open ranges and goals get the standard deviation of the labels as `scale`, goals the
+        best label as `reference`; what is set already, or has fewer than two labels, stays.
+    """
+    return tuple(_resolved(t, [r[t.property] for r in known if t.property in r]) for t in targets)
+
+
+def _resolved(target: Target, labels: Sequence[float]) -> Target:
+    finite = [v for v in labels if math.isfinite(v)]
+    if len(finite) < 2:
+        return target
+    update: dict[str, float] = {}
+    low, high = target.bounds()
+    if target.scale is None and not math.isfinite(high - low):
+        spread = statistics.pstdev(finite)
+        if spread > 0:
+            update["scale"] = spread
+    if target.goal is not None and target.reference is None:
+        update["reference"] = min(finite) if target.goal == "minimize" else max(finite)
+    return target.model_copy(update=update)
 
 
 def probability_of_meeting(

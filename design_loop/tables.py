@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -107,6 +107,35 @@ def _candidate_row(candidate: RankedCandidate, properties: Sequence[str]) -> lis
         str(candidate.round),
         short_adapter(candidate.adapter),
     ]
+
+
+def pareto_tables(front: Mapping[str, Any], limit: int | None = None) -> list[Table]:
+    """The Pareto front (`design_loop.pareto`): its candidates, and how it grew round by round."""
+    names = [o["property"] for o in front["objectives"]]
+    on = [p for p in front["points"] if p["front"]]
+    first = front["objectives"][0]["property"] if names else ""
+    shown = sorted(on, key=lambda p: (p["values"][first], p["key"]))[:limit]
+    points = _table(f"Pareto front, {len(on)} of {len(front['points'])} labelled candidates")
+    points.add_column("rank", justify="right")
+    points.add_column("defects", overflow="fold", min_width=12)
+    for name in names:
+        points.add_column(heading(name), justify="right")
+    points.add_column("meets\ntargets", justify="center")
+    points.add_column("since\nround", justify="right")
+    for p in shown:
+        points.add_row(
+            str(p["rank"]),
+            short_defects(p["description"]),
+            *(f"{p['values'][name]:.3f}" for name in names),
+            Text("yes", style="green") if p["meets"] else Text("no", style="dim"),
+            str(p["joined"]),
+        )
+    growth = _table("Growth of the front")
+    for name in ("round", "candidates on it", "hypervolume"):
+        growth.add_column(name, justify="right")
+    for r in front["rounds"]:
+        growth.add_row(str(r["number"]), str(len(r["front"])), f"{r['hypervolume']:.4g}")
+    return [points, growth]
 
 
 def rounds_table(rounds: Sequence[RoundSummary]) -> Table:

@@ -14,6 +14,7 @@ from defects.datasets import Dataset, resolve_dataset
 from defects.errors import ConfigError
 from defects.hosts import Host, get_host
 from defects.oracles import OracleSpec
+from defects.targets import resolved
 from defects.text import Frame, Request, random_frame
 from design_loop.campaign.services import Services
 from design_loop.config import CampaignConfig
@@ -95,6 +96,18 @@ class Context:
     def oracle(self) -> OracleSpec:
         """The oracle as plain data."""
         return OracleSpec(self.config.oracle.kind, dict(self.config.oracle.settings))
+
+
+def settled(config: CampaignConfig, dataset: Dataset) -> CampaignConfig:
+    """The configuration with what its targets leave to the dataset written out.
+
+    So that every error of a campaign is counted alike, from its first prediction to its report,
+    whatever it labels in between. Doing it again changes nothing.
+    """
+    if len(config.targets) == 1 and config.targets[0].goal is None:
+        return config
+    known = [r.properties for r in dataset if r.properties]
+    return config.model_copy(update={"targets": resolved(config.targets, known)})
 
 
 def load_data(config: CampaignConfig) -> Dataset:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from defects.datasets import Dataset
 from defects.errors import DesignLoopError
-from design_loop.campaign.context import Context, load_data
+from design_loop.campaign.context import Context, load_data, settled
 from design_loop.campaign.learn import learn, prepare
 from design_loop.campaign.propose import check, generate
 from design_loop.campaign.screen import choose, predict
@@ -69,6 +69,7 @@ def start(
         What the configuration names, where it has been read already.
     """
     dataset = dataset or load_data(config)  # a broken dataset stops the campaign before it exists
+    config = settled(config, dataset)
     make_workdir(workdir)
     with Ledger(store, upgrade=True) as ledger:
         campaign = ledger.create_campaign(config, workdir)

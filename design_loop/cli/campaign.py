@@ -117,10 +117,23 @@ def show(
     workdir: WorkdirOption = WORKDIR,
     store: StoreOption = None,
     top: Annotated[int, typer.Option(min=0, help="How many candidates to list.")] = 10,
+    pareto: Annotated[
+        bool, typer.Option("--pareto", help="Only the Pareto front and how it grew.")
+    ] = False,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show a campaign: its rounds, what was dropped and why, where the time went, candidates."""
     summary = _summary(campaign, workdir, store)
+    if pareto:
+        from design_loop.pareto import front_of
+        from design_loop.tables import pareto_tables
+
+        front = front_of(summary)
+        if fmt is Format.json:
+            print_json(front)
+        else:
+            print_tables(*pareto_tables(front))
+        return
     if fmt is Format.json:
         from design_loop.export import candidate_dict
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from defects.errors import ConfigError
 from design_loop.campaign import driver
-from design_loop.campaign.context import load_data
+from design_loop.campaign.context import load_data, settled
 from design_loop.campaign.driver import StartServices
 from design_loop.campaign.services import start_services
 from design_loop.compare.arms import arm_config
@@ -64,8 +64,9 @@ def compare(
         When an arm is unknown, or the folder holds the comparison of another task.
     """
     arms = list(dict.fromkeys(arms))
-    planned = [(arm, seed, arm_config(config, arm, seed)) for seed in range(seeds) for arm in arms]
     dataset = load_data(config)
+    task = settled(config, dataset)  # as the driver does: a campaign is found again by its settings
+    planned = [(arm, seed, arm_config(task, arm, seed)) for seed in range(seeds) for arm in arms]
     known = frozenset(r.configuration.key for r in dataset if r.properties)
     _claim(out, config)
     store = str(out / "ledger.sqlite")

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 #: Spread below which a prediction counts as certain, in the property's unit.
 _CERTAIN = 5e-3
-#: What of a property that is to be minimised or maximised weighs as much as a factor e, its unit.
+#: What of a property that is to be minimised or maximised weighs as much as a factor e: this share
+#: of its labels' spread, or of 1 in its unit where that is not known.
 _GOAL_SCALE = 0.1
 
 
@@ -42,7 +43,7 @@ def target_energy(target: Target, mean: np.ndarray, std: np.ndarray | float) -> 
 
     if target.goal is not None:
         sign = 1.0 if target.goal == "minimize" else -1.0
-        return target.weight * sign * mean / _GOAL_SCALE
+        return target.weight * sign * mean / (_GOAL_SCALE * target.unit_error())
     spread = np.maximum(std, _CERTAIN)
     low, high = target.bounds()
     a, b = (low - mean) / spread, (high - mean) / spread

@@ -76,7 +76,8 @@ def test_a_label_without_the_property_is_infinitely_far():
     assert target_error([GAP, COST], {"homo_lumo_gap": 0.7}) == math.inf
     assert not meets_all([GAP, COST], {"homo_lumo_gap": 0.7})
     assert target_error([GAP, COST], {"homo_lumo_gap": 1.0, "formation_energy_per_site": 0.5}) == (
-        pytest.approx((0.1 + 3 * 0.05) / 4)
+        # By half the range's width; what is open on one side counts in its own unit.
+        pytest.approx((0.1 / 0.15 + 3 * 0.05) / (1 / 0.15 + 3))
     )
 
 
