@@ -18,6 +18,7 @@ def draw_asked(
     known: Sequence[Mapping[str, float]],
     rng: np.random.Generator,
     jitter: float = 0.0,
+    shares: Mapping[str, Sequence[float]] | None = None,
 ) -> dict[str, float]:
     """One value per target for a prompt.
 
@@ -32,6 +33,9 @@ def draw_asked(
     rng : numpy Generator
     jitter : float
         Closed targets are widened by this share of their width.
+    shares : mapping, optional
+        Property -> how often each of so many equal parts of its range is asked for, from the low
+        end; the outer parts reach as far as the range is widened. Evenly without.
 
     Returns
     -------
@@ -46,12 +50,27 @@ def draw_asked(
                 asked[target.property] = target.value
                 continue
             slack = jitter * (high - low) / 2
-            asked[target.property] = float(rng.uniform(low - slack, high + slack))
+            ends = (low - slack, high + slack)
+            if shares is not None and target.property in shares:
+                ends = _part(low, high, slack, shares[target.property], rng)
+            asked[target.property] = float(rng.uniform(*ends))
     open_ended = [t for t in targets if t.property not in asked]
     if open_ended:
         row = _row_like(open_ended, known, asked, rng)
         asked |= {t.property: _inside(t, row.get(t.property)) for t in open_ended}
     return {t.property: asked[t.property] for t in targets}
+
+
+def _part(
+    low: float, high: float, slack: float, shares: Sequence[float], rng: np.random.Generator
+) -> tuple[float, float]:
+    """A part of a range, by its share."""
+    chances = np.asarray(shares, dtype=float)
+    n = len(chances)
+    part = int(rng.choice(n, p=chances / chances.sum()))
+    width = (high - low) / n
+    start, end = low + part * width, low + (part + 1) * width
+    return start - (slack if part == 0 else 0.0), end + (slack if part == n - 1 else 0.0)
 
 
 def _row_like(

@@ -12,6 +12,7 @@ import numpy as np
 from defects.configuration import Configuration
 from defects.errors import DatasetError
 from defects.targets import DEFAULT_TOLERANCE
+from design_loop.adaptation.watch import restarts, softened
 from design_loop.adapters import hyperparameters_of, resources_of
 from design_loop.campaign.context import Context
 from design_loop.config import CampaignConfig
@@ -94,17 +95,19 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     config = context.config
     path = context.folder / "instructions" / f"r{number:03d}.jsonl"
     properties = tuple(t.property for t in config.targets)
-    previous = _previous(context, number)
+    anew = restarts(context, number)
+    previous = None if anew else _previous(context, number)
     learnt = _learnt(context, number) if previous else frozenset()
     rows = _labelled(context, unverified=config.learn.use_unverified)
     items = [
         Instruction(
             configuration,
             {p: row[p] for p in properties if p in row},
-            sample_weight(config, row, source),
+            softened(weight) if anew and source is not None else weight,
             learnt=configuration.key in learnt,
         )
         for configuration, row, source in rows
+        for weight in (sample_weight(config, row, source),)
     ]
     data_hash = write_instructions(path, context.host, config.rules, items)
     context.progress.message("info", f"fine-tuning the adapter on {len(items)} instructions")
@@ -137,6 +140,7 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     )
     run.add_adapter(Adapter(result.name, str(result.path), result.manifest))
     run.info["adapter"] = result.name
+    run.info["restarted"] = anew
     run.info["loss"] = result.metrics.get("train_loss")
 
 

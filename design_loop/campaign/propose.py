@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from defects.configuration import Configuration
 from defects.errors import ParseError
+from design_loop.adaptation.watch import watch_diversity
 from design_loop.campaign.context import Context
 from design_loop.ledger import Candidate, Check, Sample
 from design_loop.ledger.steps import StepRun
@@ -27,10 +29,12 @@ def check(context: Context, number: int, run: StepRun) -> None:
     reason in the ledger.
     """
     seen = context.ledger.known_keys(context.id)
+    earlier = frozenset(seen)
     checks: list[Check] = []
     candidates: list[Candidate] = []
+    valid: list[Configuration] = []
     for found in context.ledger.samples(context.id, number):
-        judged, candidate = _judge(context, number, found.sample, seen)
+        judged, candidate = _judge(context, number, found.sample, seen, valid)
         checks.append(judged)
         if candidate is not None:
             seen.add(candidate.key)
@@ -38,16 +42,18 @@ def check(context: Context, number: int, run: StepRun) -> None:
     run.record_checks(checks, candidates)
     run.info["candidates"] = len(candidates)
     run.info["drops"] = dict(Counter(c.drop_reason for c in checks if c.drop_reason))
+    watch_diversity(context, number, run, valid, earlier)
 
 
 def _judge(
-    context: Context, number: int, sample: Sample, seen: set[str]
+    context: Context, number: int, sample: Sample, seen: set[str], valid: list[Configuration]
 ) -> tuple[Check, Candidate | None]:
-    """What becomes of a proposal."""
+    """What becomes of a proposal; one that is a configuration is added to `valid`."""
     try:
         configuration = context.proposer.read(context, number, sample)
     except ParseError as error:
         return Check(sample.index, None, error.reason, error.detail), None
+    valid.append(configuration)
     key, words = configuration.key, configuration.description
     if not context.domain.labelable(configuration):
         return Check(sample.index, None, NOT_IN_TABLE, words), None

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from design_loop.config.adaptation import adaptation_problems
+from design_loop.config.oracle import oracle_problems
 from design_loop.config.problems import Problem
 from design_loop.config.proposer import proposer_problems
 
@@ -114,6 +116,7 @@ def _budget(sections: Sections) -> Iterator[Problem]:
     generation, selection = sections.get("generation"), sections.get("selection")
     if generation is None or selection is None:
         return
+    yield from adaptation_problems(generation)
     kept = math.floor(selection.quantile * generation.samples)
     if selection.budget > kept:
         enough = math.ceil(selection.budget / selection.quantile)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 
 from defects.errors import HostError, ModelError, TargetError
 from defects.hosts import parse_supercell
 from defects.targets import Target, parse_target
-
-
-class Section(BaseModel):
-    """Base of all sections: unknown keys are refused, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from design_loop.config.adaptation import AdaptConfig, CollapseConfig
+from design_loop.config.base import Section
 
 
 def _supercell(value: Any) -> Any:
@@ -97,6 +93,8 @@ class GenerationConfig(Section):
         le=10,
         description="values asked for may lie outside a target by this share of its width",
     )
+    adapt: AdaptConfig = Field(default_factory=AdaptConfig)
+    collapse: CollapseConfig = Field(default_factory=CollapseConfig)
 
 
 class AdapterConfig(Section):

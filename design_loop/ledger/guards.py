@@ -39,7 +39,8 @@ UPDATE_GUARDS = (
     Guard("rounds", when="OLD.state = 'done'"),
     Guard("steps", when="OLD.state = 'done'"),
     Guard(
-        "samples", columns=("round", "index", "asked", "prompt", "text", "finish_reason", "adapter")
+        "samples",
+        columns=("round", "index", "asked", "prompt", "text", "finish_reason", "adapter", "arm"),
     ),
     Guard("samples", when="OLD.checked"),
     Guard("oracle_calls", columns=("key", "oracle", "configuration", "created")),

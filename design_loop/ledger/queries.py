@@ -58,7 +58,9 @@ def samples(connection: Connection, campaign: str, number: int) -> list[CheckedS
     )
     return [
         CheckedSample(
-            Sample(r._mapping["index"], r.asked, r.text, r.finish_reason, r.adapter, r.prompt),
+            Sample(
+                r._mapping["index"], r.asked, r.text, r.finish_reason, r.adapter, r.prompt, r.arm
+            ),
             r.checked,
             r.candidate,
             r.drop_reason,

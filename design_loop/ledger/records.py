@@ -28,6 +28,9 @@ class Sample:
         Name of the adapter that made it.
     prompt
         The prompt, where it is worth keeping.
+    arm
+        Number of the setting that it was asked with; the settings are in the info of the round's
+        step ``generate``. None where nothing was set.
     """
 
     index: int
@@ -36,6 +39,7 @@ class Sample:
     finish_reason: str
     adapter: str
     prompt: str | None = None
+    arm: int | None = None
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,10 @@ class StepRun:
         """Keep a fitted surrogate (steps ``prepare`` and ``learn``)."""
         self._add(writes.add_surrogate, surrogate)
 
+    def record_event(self, message: str, *, level: str = "info") -> None:
+        """Keep a message; it is told once however often the step has to be run."""
+        self._add(writes.add_event, level, message)
+
     def _add(self, write: Callable[..., None], *values: Any) -> None:
         if self.done:
             raise LedgerError(

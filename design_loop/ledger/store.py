@@ -273,7 +273,7 @@ class Ledger(LedgerReader):
         row = {"campaign": campaign, "round": number, "time": writes.now(), "level": level,
                "message": message}  # fmt: skip
         with self._database.write() as connection:
-            connection.execute(t.events.insert(), row)
+            writes.add_event(connection, campaign, number, level, message)
 
     @contextmanager
     def _write(self, campaign: str) -> Iterator[Connection]:

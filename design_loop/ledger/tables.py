@@ -150,6 +150,7 @@ samples = Table(
     Column("text", Text, nullable=False),
     Column("finish_reason", String(32), nullable=False),
     Column("adapter", String(128), nullable=False),
+    Column("arm", Integer),
     # The outcome of the check; written once.
     Column("checked", Boolean, nullable=False, default=False),
     Column("drop_reason", String(32)),
@@ -283,4 +284,17 @@ leases = Table(
     Column("owner", JSON, nullable=False),
     Column("acquired", UtcDateTime, nullable=False),
     Column("expires", UtcDateTime, nullable=False),
+)
+
+# The runs that stand for a campaign (round -1) and its rounds on a tracking server.
+tracking_runs = Table(
+    "tracking_runs",
+    metadata,
+    _campaign(primary_key=True),
+    Column("server", String(512), primary_key=True),
+    Column("experiment", String(256), primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("run", String(64), nullable=False),
+    # What the run has been told; the same content is not sent again.
+    Column("sent", String(64)),
 )

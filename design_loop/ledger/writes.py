@@ -289,3 +289,11 @@ def _numbers(candidate: str, properties: Mapping[str, float]) -> dict[str, float
             f"candidate {candidate}: {what}; an unusable result is a failure to record"
         )
     return numbers
+def add_event(
+    connection: Connection, campaign: str, number: int | None, level: str, message: str
+) -> None:
+    """Record a message."""
+    row = {"campaign": campaign, "round": number, "time": now(), "level": level, "message": message}
+    connection.execute(t.events.insert(), row)
+
+

@@ -8,19 +8,23 @@ from typing import TYPE_CHECKING, Any
 from defects.asking import draw_asked
 from defects.configuration import Configuration
 from defects.errors import ModelError, ParseError
-from defects.text import build_prompt, default_top_p, parse_answer
+from defects.text import build_prompt, parse_answer
 from defects.text import longest_answer as longest_text
+from design_loop.adaptation import Arm, RoundPlan, plan_round
 from design_loop.ledger import Sample
 from serve.constraints import constraints_of
 
 if TYPE_CHECKING:
     from design_loop.campaign.context import Context
     from design_loop.ledger.steps import StepRun
+    from serve.client import Completion
 
 #: Prompts between two advances of the progress display.
 _BATCH = 16
 #: With a table as oracle: batches after which fewer countable answers have to do.
 _MOST_BATCHES = 8
+#: Between the seeds of two settings of a round, so that they share no random numbers.
+_ARM_SEEDS = 7919
 
 
 @dataclass
@@ -48,6 +52,9 @@ class LlmProposer:
         if adapter is None:
             raise ModelError(f"round {number} has no adapter: the round before did not finish")
         run.info["probe"] = prove_live(context, number, adapter)
+        plan = plan_round(context, number)
+        run.info["arms"] = [arm.to_dict() for arm in plan.arms]
+        run.info["arms_told"] = {"earlier": plan.told, "heat": plan.heat}
         found = _Answers([])
         for batch in range(_MOST_BATCHES if context.domain.table is not None else 1):
             missing = config.samples - found.countable
@@ -55,7 +62,7 @@ class LlmProposer:
                 break
             # What part of the answers counts is known after the first batch.
             share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
-            self._sample(context, number, adapter, round(missing / share), batch, found)
+            self._sample(context, number, plan, adapter, round(missing / share), batch, found)
         run.info["tokens"] = found.tokens
         run.info["adapter"] = adapter
         return found.samples
@@ -69,7 +76,14 @@ class LlmProposer:
         return parse_answer(sample.text, request, config.format)
 
     def _sample(
-        self, context: Context, number: int, adapter: str, n: int, batch: int, found: _Answers
+        self,
+        context: Context,
+        number: int,
+        plan: RoundPlan,
+        adapter: str,
+        n: int,
+        batch: int,
+        found: _Answers,
     ) -> None:
         """Add the answers to one batch of prompts, up to the last that counts."""
         config = context.config.generation
@@ -78,8 +92,8 @@ class LlmProposer:
         first = -(-len(found.samples) // config.per_prompt)
         n_prompts = -(-n // config.per_prompt)
         asked = [
-            draw_asked(context.config.targets, known, rng, config.target_jitter)
-            for _ in range(n_prompts)
+            draw_asked(context.config.targets, known, rng, arm.target_jitter, arm.shares)
+            for arm in (plan.arm_of(first + i) for i in range(n_prompts))
         ]
         requests = [context.request(a, first + i, number) for i, a in enumerate(asked)]
         prompts = [build_prompt(request, config.format) for request in requests]
@@ -90,21 +104,31 @@ class LlmProposer:
             done += more
             context.progress.step_advanced(min(done * config.per_prompt, n), n)
 
-        answers = context.services.sample(
-            prompts,
-            adapter,
-            n=config.per_prompt,
-            temperature=config.temperature,
-            top_p=config.top_p or default_top_p(config.format),
-            max_tokens=config.max_tokens or longest_answer(context),
-            seed=(int(context.rng(number, 2).integers(2**31)) + batch) % 2**31,
-            constraints=constraints_of(requests, config.format) if config.constrained else None,
-            prompts_per_request=_BATCH,
-            on_done=advance,
-        )
-        found.tokens += sum(a.tokens for of_prompt in answers for a in of_prompt)
-        for i, of_prompt in enumerate(answers):
-            for j, answer in enumerate(of_prompt):
+        seed = int(context.rng(number, 2).integers(2**31)) + batch
+
+        def answers_of(arm: Arm, mine: list[int]) -> list[list[Completion]]:
+            asking = [requests[i] for i in mine]
+            return context.services.sample(
+                [prompts[i] for i in mine],
+                adapter,
+                n=config.per_prompt,
+                temperature=arm.temperature,
+                top_p=arm.top_p,
+                max_tokens=config.max_tokens or longest_answer(context),
+                seed=(seed + _ARM_SEEDS * arm.index) % 2**31,
+                constraints=constraints_of(asking, config.format) if config.constrained else None,
+                prompts_per_request=_BATCH,
+                on_done=advance,
+            )
+
+        answers: dict[int, list[Completion]] = {}
+        for arm in plan.arms:
+            mine = [i for i in range(n_prompts) if plan.arm_of(first + i) is arm]
+            if mine:
+                answers |= zip(mine, answers_of(arm, mine), strict=True)
+        found.tokens += sum(a.tokens for of_prompt in answers.values() for a in of_prompt)
+        for i in range(n_prompts):
+            for j, answer in enumerate(answers[i]):
                 if found.countable >= config.samples:
                     return
                 sample = Sample(
@@ -114,6 +138,7 @@ class LlmProposer:
                     finish_reason=answer.finish_reason,
                     adapter=adapter,
                     prompt=prompts[i] if j == 0 and config.format == "compact" else None,
+                    arm=plan.arm_of(first + i).index,
                 )
                 found.samples.append(sample)
                 found.countable += self._counts(context, number, sample)

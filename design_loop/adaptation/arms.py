@@ -1,0 +1,71 @@
+"""Settings that the prompts of a round are asked with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+#: What Optuna's sampler chooses, as it is called in the campaign file.
+SAMPLED = ("temperature", "top_p", "target_jitter")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting of the sampling.
+
+    Attributes
+    ----------
+    index : int
+        Number within the round; 0 is the configured setting.
+    temperature, top_p, target_jitter : float
+        As in ``generation``.
+    shares : mapping
+        Property of a closed target -> how often each part of its range is asked for, from its low
+        end to its high end; without an entry values are drawn evenly.
+    """
+
+    index: int
+    temperature: float
+    top_p: float
+    target_jitter: float
+    shares: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, as the ledger keeps it."""
+        return {
+            "index": self.index,
+            **{name: round(getattr(self, name), 6) for name in SAMPLED},
+            "shares": {name: [round(x, 6) for x in row] for name, row in self.shares.items()},
+        }
+
+    def describe(self) -> str:
+        """``temperature 1.12, top_p 0.93, jitter 0.20``."""
+        return (
+            f"temperature {self.temperature:.2f}, top_p {self.top_p:.2f}, "
+            f"jitter {self.target_jitter:.2f}"
+        )
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """What a round is asked with.
+
+    Attributes
+    ----------
+    arms : tuple of Arm
+        Prompt ``i`` belongs to arm ``i % len(arms)``, so that a round that is cut short cuts all
+        of them alike.
+    told : int
+        Earlier settings whose yield the sampler knew.
+    heat : int
+        Steps towards more randomness, after a collapse of diversity.
+    """
+
+    arms: tuple[Arm, ...]
+    told: int = 0
+    heat: int = 0
+
+    def arm_of(self, prompt: int) -> Arm:
+        """The arm that a prompt belongs to."""
+        return self.arms[prompt % len(self.arms)]

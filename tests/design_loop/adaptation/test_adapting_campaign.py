@@ -1,0 +1,159 @@
+"""Whole campaigns whose stand-in model answers by its settings, or repeats itself."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from design_loop.adaptation import plan_round
+from design_loop.campaign import driver
+from design_loop.campaign.context import Context, load_data
+from design_loop.config import load_campaign
+from design_loop.ledger import CampaignState, Ledger
+from design_loop.progress import SilentProgress
+from serve.client import Completion
+from tests.design_loop.campaign.quick_services import QuickServices, write_campaign
+
+pytestmark = pytest.mark.slow
+
+
+class Model(QuickServices):
+    """Breaks all answers above temperature 1.2; `asked` keeps what it was asked with."""
+
+    asked: list[tuple[str, float]]
+
+    def sample(self, prompts, adapter, **sampling):
+        if sampling["n"] == 1:  # the probe whether new weights have arrived
+            return [[Completion("S1", "stop", 1, -float(sum(map(ord, adapter or ""))))]]
+        self.asked.append((adapter, sampling["temperature"]))
+        found = super().sample(prompts, adapter, **sampling)
+        if sampling["temperature"] > 1.2:
+            found = [[Completion("S1", "stop", 1, -1.0) for _ in row] for row in found]
+        return found
+
+
+class NarrowingModel(Model):
+    """An adapter trained on from one that was trained on itself knows two crystals."""
+
+    def sample(self, prompts, adapter, **sampling):
+        whole = self._pool
+        if self._generation(adapter) >= 3:
+            self._pool = whole[:2]
+        try:
+            return super().sample(prompts, adapter, **sampling)
+        finally:
+            self._pool = whole
+
+    def fine_tune(self, spec, resources, on_progress):
+        before = spec.parent and spec.parent.name
+        spec.facts["generation"] = 1 + self._generation(before)
+        return super().fine_tune(spec, resources, on_progress)
+
+    def _generation(self, adapter):
+        if adapter is None:
+            return 0
+        manifest = self.folder / "adapters" / adapter / "manifest.json"
+        return json.loads(manifest.read_text())["generation"]
+
+
+def _run(folder: Path, model: type[Model], changes: dict[str, str]):
+    path = write_campaign(folder)
+    text = path.read_text()
+    changes |= {"{kind: trees, iterations: 10}": "{kind: trees, iterations: 2}"}
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    asked: list[tuple[str, float]] = []
+
+    def services(config, campaign, tell):
+        made = model(campaign, config)
+        made.asked = asked
+        return made
+
+    config = load_campaign(path)
+    store = str(folder / "runs" / "ledger.sqlite")
+    summary = driver.start(config, folder / "runs", store, SilentProgress(), services)
+    return config, summary.campaign.id, Ledger(store, create=False), asked
+
+
+def _info(ledger, campaign, number, name):
+    [step] = [s for s in ledger.steps(campaign, number) if s.name == name]
+    return step.info
+
+
+def test_settings_are_recorded_with_every_sample_and_asked_again_after_a_kill(tmp_path):
+    config, campaign, ledger, asked = _run(
+        tmp_path,
+        Model,
+        {"per_prompt: 4": "per_prompt: 2, adapt: {enabled: true, arms: 3, temperature: [0.8, 2]}"},
+    )
+    with ledger:
+        assert ledger.campaign(campaign).state is CampaignState.DONE
+        told = {}
+        for number in (1, 2):
+            info = _info(ledger, campaign, number, "generate")
+            assert len(info["arms"]) == 3
+            assert info["arms"][0]["temperature"] == 1.0
+            assert info["arms"][0]["shares"] == {}
+            samples = ledger.samples(campaign, number)
+            counts = Counter(s.sample.arm for s in samples)
+            assert set(counts) == {0, 1, 2}
+            assert max(counts.values()) - min(counts.values()) <= 2
+            # A sample's arm is the setting that it was really asked with.
+            hot = {a["index"] for a in info["arms"] if a["temperature"] > 1.2}
+            assert all((s.sample.text == "S1") == (s.sample.arm in hot) for s in samples)
+            told[number] = info["arms_told"]["earlier"]
+        assert told == {1: 0, 2: 3}
+        assert len(asked) == 6
+        # The second round asks the same again, however often it is run: from the ledger alone.
+        context = Context(
+            campaign,
+            config,
+            ledger,
+            tmp_path,
+            SilentProgress(),
+            SimpleNamespace(),
+            load_data(config),
+        )
+        plan = plan_round(context, 2)
+        assert [a.to_dict() for a in plan.arms] == _info(ledger, campaign, 2, "generate")["arms"]
+        shares = plan.arms[1].shares["homo_lumo_gap"]
+        assert len(shares) == 3
+        assert sum(shares) == pytest.approx(1)
+        assert min(shares) >= config.generation.adapt.explore / 3
+
+
+def test_a_model_that_repeats_itself_is_noticed_and_answered(tmp_path):
+    _, campaign, ledger, asked = _run(
+        tmp_path, NarrowingModel, {"rounds: 2": "rounds: 5\nlearn: {start_from: previous}"}
+    )
+    with ledger:
+        assert len(ledger.rounds(campaign)) == 6
+        found = {n: _info(ledger, campaign, n, "check")["diversity"] for n in range(1, 6)}
+        collapsed = [n for n in found if found[n]["collapsed"]]
+        assert collapsed == [3]
+        assert found[3]["unique"] < 0.2 < found[2]["unique"]
+        assert [found[n]["heat"] for n in range(1, 6)] == [0, 0, 1, 0, 0]
+        [event] = [e for e in ledger.events(campaign) if "diversity" in e.message]
+        assert (event.round, event.level) == (3, "warning")
+        assert "made anew from the base" in event.message
+        generations = [a.manifest["generation"] for a in ledger.adapters(campaign)]
+        assert generations == [1, 2, 3, 1, 2, 3]
+        restarted = [_info(ledger, campaign, n, "learn")["restarted"] for n in range(1, 6)]
+        assert restarted == [False, False, True, False, False]
+        temperatures = {int(name[1:4]): t for name, t in asked}
+        assert temperatures[3] == temperatures[5] == 1.0
+        assert temperatures[4] == pytest.approx(1.0 + 0.25 * (1.6 - 1.0))
+        folder = tmp_path / "runs" / campaign / "instructions"
+        extra = {n: _largest_weight(folder / f"r{n:03d}.jsonl") for n in (2, 3, 4)}
+        assert extra == {2: 4.0, 3: 2.5, 4: 4.0}
+
+
+def _largest_weight(path: Path) -> float:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return max(float(row.get("weight", 1.0)) for row in rows)
