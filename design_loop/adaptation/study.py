@@ -2,8 +2,8 @@
 
 Tree-structured Parzen estimator (Bergstra et al. 2011): the settings are continuous and few are
 tried per round, so that what one setting yields has to tell something about its neighbours, which
-a bandit over a grid does not. It ranks what it is told, and so takes the noise of counts lightly; and
-it needs no torch, as Optuna's Gaussian process does.
+a bandit over a grid does not. It ranks what it is told and so takes the noise of counts lightly,
+and it needs no torch, as Optuna's Gaussian process does.
 """
 
 from __future__ import annotations

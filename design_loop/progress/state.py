@@ -37,6 +37,10 @@ class DisplayState:
     ----------
     clock
         Seconds, monotonic; replaced in tests.
+    models
+        Kind -> name of the latest adapter and surrogate.
+    standing
+        What is to be said of the campaign as a whole, such as that nobody drives it; mostly empty.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -50,7 +54,9 @@ class DisplayState:
     views: dict[int, list[StepView]] = field(default_factory=dict)
     rounds: dict[int, RoundSummary] = field(default_factory=dict)
     drops: Counter[str] = field(default_factory=Counter)
-    messages: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=4))
+    models: dict[str, str] = field(default_factory=dict)
+    standing: str = ""
+    messages: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=20))
 
     def begin(self, campaign: str, config: CampaignConfig) -> None:
         """Take over what the configuration says."""
@@ -99,6 +105,9 @@ class DisplayState:
         self.round = max(self.round, number)
         view = self.step(number, name)
         view.state, view.seconds, view.detail = "done", seconds, describe(info)
+        for kind in ("adapter", "surrogate"):
+            if isinstance(name_of := info.get(kind), str):
+                self.models[kind] = name_of
         if isinstance(drops := info.get("drops"), Mapping):
             self.drops.update({str(k): int(v) for k, v in drops.items()})
         return view
@@ -109,6 +118,39 @@ class DisplayState:
         self.drops = Counter()
         for known in self.rounds.values():
             self.drops.update(known.funnel.drops)
+
+    @property
+    def typical(self) -> dict[str, float]:
+        """Step -> seconds that it takes: the mean of the latest three rounds that have it."""
+        times: dict[str, list[float]] = {}
+        for number in sorted(set(self.rounds) | set(self.views)):
+            known = dict(self.rounds[number].seconds) if number in self.rounds else {}
+            known |= {
+                v.name: v.seconds for v in self.views.get(number, ()) if v.seconds is not None
+            }
+            for name, seconds in known.items():
+                times.setdefault(name, []).append(seconds)
+        found = {name: sum(row[-3:]) / len(row[-3:]) for name, row in times.items()}
+        if "prepare" in found:
+            found.setdefault("learn", found["prepare"])  # the same work, from fewer labels
+        return found
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds until the last round is done, by what steps took so far; None while unknown."""
+        typical, left = self.typical, 0.0
+        views = {view.name: view for view in self.steps} if self.round else {}
+        whole = self.n_rounds - self.round
+        for name in ROUND_STEPS:
+            if name not in typical and (whole or name not in views or views[name].state != "done"):
+                return None
+            left += whole * typical.get(name, 0.0)
+            view = views.get(name)
+            if view is not None and view.state == "pending":
+                left += typical[name]
+            elif view is not None and view.state == "running":
+                left += max(typical[name] - (self.clock() - view.started), 0.0)
+        return left
 
     @property
     def oracle_calls(self) -> int:
