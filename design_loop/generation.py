@@ -16,6 +16,7 @@ import numpy as np
 from defects.asking import draw_asked
 from defects.errors import DatasetError, ModelError, ParseError, RuleError
 from defects.hosts import Host
+from defects.properties import Property
 from defects.rules import Rules
 from defects.targets import Target
 from defects.text import (
@@ -96,13 +97,17 @@ def generate_to_file(
     facts: dict[str, Any] = {} if found is None else found.manifest
     rules = _rules(host, facts, defects, min_defects, max_defects)
     fmt = fmt or facts.get("instruction_format") or "compact"
+    own = {
+        name: Property(name, entry["unit"], name, entry["decimals"])
+        for name, entry in (facts.get("own_properties") or {}).items()
+    }
     rng = np.random.default_rng(seed)
     n_prompts = -(-num // _PER_PROMPT)
     requests = []
     for number in range(n_prompts):
         asked = table[number % len(table)] if table else draw_asked(targets, [], rng)
         frame = random_frame(host, rng) if fmt == "full" else Frame()
-        requests.append(Request(host, rules, asked, frame))
+        requests.append(Request(host, rules, asked, frame, own))
     rank = int(facts.get("hyperparameters", {}).get("rank", 8))
     with tempfile.TemporaryDirectory(prefix="design-loop-") as empty:
         roots = (Path(empty),) if found is None else (found.path.parent,)

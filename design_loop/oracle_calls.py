@@ -6,8 +6,8 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from defects.configuration import Configuration
@@ -30,6 +30,12 @@ class PoolLimits:
         Calls at a time; by default as many as there are CPUs for.
     cpus_per_call, gpus_per_call : float
         Ray resources of one call; the oracle computes with as many threads as it has CPUs.
+    memory_gib : float or None
+        Memory that Ray keeps free for one call, GiB.
+    custom_resources : mapping
+        Resources that nodes of the cluster name themselves, and how much of them a call takes.
+    environment : mapping
+        Variables of the worker processes, set before any library is loaded.
     timeout_s : float
         Seconds from the start of a call after which it is killed and counts as failed.
     retries : int
@@ -39,6 +45,9 @@ class PoolLimits:
     max_in_flight: int | None = None
     cpus_per_call: float = 1.0
     gpus_per_call: float = 0.0
+    memory_gib: float | None = None
+    custom_resources: Mapping[str, float] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 600.0
     retries: int = 1
 
@@ -54,12 +63,16 @@ class LabelResult:
     configuration : Configuration
     labels : dict or None
         Properties, or None when all tries failed.
+    details : dict
+        What came out besides them, see `defects.oracles.Computed`.
     error, error_type, traceback : str
-        Of the last try, empty when it succeeded. `error_type` is ``Timeout``, ``Crash`` or the name
-        of the exception.
+        Of the last try, empty when it succeeded. `error_type` is ``Timeout``, ``Crash``,
+        ``OutOfMemory`` or the name of the exception.
     tries : int
     seconds : float
         Of the last try.
+    permanent : bool
+        No further try can mend the failure.
     """
 
     index: int
@@ -70,6 +83,8 @@ class LabelResult:
     traceback: str = ""
     tries: int = 1
     seconds: float = 0.0
+    details: Mapping[str, Any] = field(default_factory=dict)
+    permanent: bool = False
 
     @property
     def ok(self) -> bool:
@@ -88,6 +103,37 @@ def default_in_flight(cpus_per_call: float) -> int:
     if len([n for n in ray.nodes() if n["Alive"]]) == 1:
         cpus = min(cpus, len(os.sched_getaffinity(0)))
     return max(1, int(cpus // cpus_per_call))
+
+
+def task_options(limits: PoolLimits) -> dict[str, Any]:
+    """Ray's options of one call: what it takes, and the environment of its process."""
+    options: dict[str, Any] = {
+        "num_cpus": limits.cpus_per_call,
+        "num_gpus": limits.gpus_per_call,
+    }
+    if limits.memory_gib is not None:
+        options["memory"] = int(limits.memory_gib * 2**30)
+    if limits.custom_resources:
+        options["resources"] = dict(limits.custom_resources)
+    if limits.environment:
+        # Ray starts processes of their own for these; libraries read many only when loaded.
+        options["runtime_env"] = {"env_vars": dict(limits.environment)}
+    return options
+
+
+def threads_per_call(limits: PoolLimits) -> int | None:
+    """Threads that a call may use; None where the environment says so itself."""
+    if "OMP_NUM_THREADS" in limits.environment:
+        return None
+    return max(1, int(limits.cpus_per_call))
+
+
+def _asked(limits: PoolLimits) -> str:
+    """What a call asks for, in words."""
+    words = [f"{limits.cpus_per_call:g} CPUs", f"{limits.gpus_per_call:g} GPUs"]
+    if limits.memory_gib is not None:
+        words.append(f"{limits.memory_gib:g} GiB")
+    return ", ".join([*words, *(f"{n:g} {name}" for name, n in limits.custom_resources.items())])
 
 
 @dataclass(frozen=True)
@@ -120,8 +166,7 @@ class OraclePool:
         self._limits = limits
         self._in_flight = limits.max_in_flight or default_in_flight(limits.cpus_per_call)
         self._remote = ray.remote(
-            num_cpus=limits.cpus_per_call,
-            num_gpus=limits.gpus_per_call,
+            **task_options(limits),
             max_retries=0,  # tries are counted here
             num_returns="streaming",
         )(label_in_worker)
@@ -137,8 +182,8 @@ class OraclePool:
                     self._submit(tasks.popleft())
                 ready, _ = self._ray.wait(list(self._calls), timeout=self._next_deadline())
                 finished = [r for r in map(self._advance, ready) if r is not None]
-                for result, permanent in finished + self._kill_overdue():
-                    if result.ok or permanent or result.tries > self._limits.retries:
+                for result in finished + self._kill_overdue():
+                    if result.ok or result.permanent or result.tries > self._limits.retries:
                         yield result
                     else:
                         logger.info("try %d failed, again: %s", result.tries, result.error)
@@ -158,7 +203,7 @@ class OraclePool:
             self._oracle.to_dict(),
             self._hosts[id(host)][1],
             task.configuration.changes,
-            self._limits.cpus_per_call,
+            threads_per_call(self._limits),
         )
         again = replace(task, tries=task.tries + 1)
         self._calls[reference] = _Call(again, time.monotonic())
@@ -173,18 +218,18 @@ class OraclePool:
         )
         return min(5.0, max(0.01, min(left, default=5.0)))
 
-    def _advance(self, reference: Any) -> tuple[LabelResult, bool] | None:
+    def _advance(self, reference: Any) -> LabelResult | None:
         """Take the next message of a call; its result when that was the last."""
         call = self._calls[reference]
         try:
             message = self._ray.get(next(reference))
         except (self._ray.exceptions.RayError, StopIteration) as error:
-            return self._finish(reference, None, *_explain(error, self._ray), permanent=False)
+            return self._finish(reference, None, *_explain(error, self._ray))
         if message["state"] == "started":
             call.started = time.monotonic()
             return None
         if message["state"] == "done":
-            return self._finish(reference, message["labels"], permanent=True)
+            return self._finish(reference, message["labels"], details=message["details"])
         return self._finish(
             reference,
             None,
@@ -202,17 +247,26 @@ class OraclePool:
         error_type: str = "",
         trace: str = "",
         *,
-        permanent: bool,
-    ) -> tuple[LabelResult, bool]:
+        details: Mapping[str, Any] | None = None,
+        permanent: bool = False,
+    ) -> LabelResult:
         call = self._calls.pop(reference)
         seconds = time.monotonic() - (call.started or call.submitted)
         task = call.task
-        result = LabelResult(
-            task.index, task.configuration, labels, error, error_type, trace, task.tries, seconds
+        return LabelResult(
+            task.index,
+            task.configuration,
+            labels,
+            error,
+            error_type,
+            trace,
+            task.tries,
+            seconds,
+            details or {},
+            permanent,
         )
-        return result, permanent
 
-    def _kill_overdue(self) -> list[tuple[LabelResult, bool]]:
+    def _kill_overdue(self) -> list[LabelResult]:
         now = time.monotonic()
         overdue = [
             reference
@@ -223,7 +277,7 @@ class OraclePool:
         for reference in overdue:
             self._ray.cancel(reference, force=True)
             message = f"took longer than the timeout of {self._limits.timeout_s:g} s and was killed"
-            results.append(self._finish(reference, None, message, "Timeout", permanent=False))
+            results.append(self._finish(reference, None, message, "Timeout"))
         return results
 
     def _warn_when_stuck(self, heard: bool, quiet_since: float) -> float:
@@ -235,11 +289,10 @@ class OraclePool:
         if now - quiet_since < _PATIENCE_S:
             return quiet_since
         logger.warning(
-            "%d oracle calls wait for resources (each asks for %g CPUs, %g GPUs); "
-            "lower cpus_per_call, or wait for nodes",
+            "%d oracle calls wait for resources (each asks for %s); lower what a call takes, or "
+            "wait for nodes",
             len(self._calls),
-            self._limits.cpus_per_call,
-            self._limits.gpus_per_call,
+            _asked(self._limits),
         )
         return now
 
@@ -248,7 +301,11 @@ def _explain(error: BaseException, ray: Any) -> tuple[str, str, str]:
     """Message, type and trace of a call that ended without a result."""
     if isinstance(error, ray.exceptions.RayTaskError):
         cause = error.cause
+        if isinstance(cause, MemoryError):
+            return f"out of memory: {cause}", "OutOfMemory", error.traceback_str
         return f"{type(cause).__name__}: {cause}", type(cause).__name__, error.traceback_str
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return f"killed because the node ran out of memory: {reason}", "OutOfMemory", ""
     return f"the worker process died: {reason}", "Crash", ""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from defects.configuration import Configuration
 from defects.errors import DatasetError
 from defects.hosts import Host
+from defects.properties import Property
 from defects.rules import Rules
 from defects.text import FORMATS, training_pair
 from training.examples import Example
@@ -34,12 +35,15 @@ class Instruction:
         Weight in the loss relative to others.
     learnt : bool
         Whether the adapter that is gone on from has learnt it: then it may be replayed.
+    plain : bool
+        Whether it breaks the rules beyond the allowed defects and their number; read from a file.
     """
 
     configuration: Configuration
     properties: Mapping[str, float]
     weight: float = 1.0
     learnt: bool = False
+    plain: bool = False
 
 
 def write_instructions(
@@ -47,8 +51,9 @@ def write_instructions(
 ) -> str:
     """Write instructions as JSON lines, atomically, and return the content's sha256.
 
-    The first line names host and rules. Configurations that break the rules are left out: a
-    request that states the rules must not be answered by them.
+    The first line names host and rules. A configuration that breaks them, but not the allowed
+    defects and their number, is kept for requests that state no more than these: what it says of
+    its properties is worth knowing. What breaks those, too, is left out.
     """
     path = Path(path)
     head = {
@@ -61,12 +66,17 @@ def write_instructions(
     }
     lines = [json.dumps(head)]
     for item in instructions:
-        if rules.violation(item.configuration) is None and item.properties:
+        if not item.properties or rules.plain.violation(item.configuration) is not None:
+            continue
+        placed = rules.place(item.configuration)
+        if placed is not None or not rules.is_plain:
             row = {
-                "defects": item.configuration.to_dict()["defects"],
+                "defects": (placed or item.configuration).to_dict()["defects"],
                 "properties": dict(item.properties),
                 "weight": item.weight,
             }
+            if placed is None:
+                row["plain"] = True
             if item.learnt:
                 row["learnt"] = True
             lines.append(json.dumps(row))
@@ -118,6 +128,7 @@ def _instruction(host: Host, row: Mapping[str, Any]) -> Instruction:
         row["properties"],
         float(row["weight"]),
         row.get("learnt", False) is True,
+        row.get("plain", False) is True,
     )
 
 
@@ -136,6 +147,8 @@ class InstructionSource:
         Probability that all known ones are asked for at once.
     anchor : float
         See `defects.text.training_pair`.
+    own : mapping
+        A user's own properties by name: their units and decimals.
     replay : float or None
         So many of the learnt instructions per new one, others at every epoch; None for all.
     """
@@ -146,6 +159,7 @@ class InstructionSource:
     keep_all: float = 0.5
     anchor: float = 0.5
     replay: float | None = None
+    own: Mapping[str, Property] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.fmt not in FORMATS:
@@ -170,6 +184,7 @@ class InstructionSource:
                 rng,
                 keep_all=self.keep_all,
                 anchor=self.anchor,
+                own=self.own,
             )
             examples.append(Example(prompt, answer, item.weight))
         return examples

@@ -8,14 +8,15 @@ from design_loop.config.loading import (
     preset_names,
     preset_path,
 )
+from design_loop.config.oracle import OracleConfig, OracleStage
 from design_loop.config.problems import CampaignFileError, Problem
+from design_loop.config.properties import OwnProperty
 from design_loop.config.proposer import PROPOSER_KINDS, ProposerConfig
 from design_loop.config.sections import (
     AdapterConfig,
     GenerationConfig,
     HostConfig,
     LearnConfig,
-    OracleConfig,
     ResourcesConfig,
     SelectionConfig,
     SurrogateConfig,
@@ -30,6 +31,8 @@ __all__ = [
     "HostConfig",
     "LearnConfig",
     "OracleConfig",
+    "OracleStage",
+    "OwnProperty",
     "Problem",
     "ProposerConfig",
     "ResourcesConfig",

@@ -9,15 +9,17 @@ from typing import Any
 import yaml
 from pydantic import Field, model_validator
 
+from defects.properties import Property
 from defects.rules import Rules
 from design_loop.config.consistency import contradictions
+from design_loop.config.oracle import OracleConfig
+from design_loop.config.properties import OwnProperty, as_properties
 from design_loop.config.proposer import ProposerConfig
 from design_loop.config.sections import (
     AdapterConfig,
     GenerationConfig,
     HostConfig,
     LearnConfig,
-    OracleConfig,
     ResourcesConfig,
     Section,
     SelectionConfig,
@@ -37,6 +39,9 @@ class CampaignConfig(Section):
     rules: Rules = Field(description="which defects, and how many")
     targets: tuple[TargetItem, ...] = Field(
         min_length=1, max_length=16, description="what the candidates should be"
+    )
+    properties: dict[str, OwnProperty] = Field(
+        default_factory=dict, max_length=32, description="own properties by name"
     )
     rounds: int = Field(3, ge=1, le=10_000, description="rounds after the preparation")
     dataset: str = Field(
@@ -69,6 +74,11 @@ class CampaignConfig(Section):
         """What the surrogate predicts: as configured, or what the targets name."""
         named = dict.fromkeys(target.property for target in self.targets)
         return self.surrogate.properties or tuple(named)
+
+    @property
+    def own_properties(self) -> dict[str, Property]:
+        """Own properties by name, as texts and tables need them."""
+        return as_properties(self.properties)
 
     @property
     def content_hash(self) -> str:

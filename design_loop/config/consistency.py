@@ -9,6 +9,7 @@ from typing import Any
 from design_loop.config.adaptation import adaptation_problems
 from design_loop.config.oracle import oracle_problems
 from design_loop.config.problems import Problem
+from design_loop.config.properties import property_problems
 from design_loop.config.proposer import proposer_problems
 
 Sections = Mapping[str, Any]
@@ -25,6 +26,7 @@ def contradictions(sections: Sections) -> list[Problem]:
     """
     found: list[Problem] = []
     for check in (
+        _properties,
         _targets,
         _levels,
         _surrogate,
@@ -36,6 +38,10 @@ def contradictions(sections: Sections) -> list[Problem]:
     ):
         found.extend(check(sections))
     return found
+
+
+def _properties(sections: Sections) -> Iterator[Problem]:
+    yield from property_problems(sections.get("properties") or {})
 
 
 def _targets(sections: Sections) -> Iterator[Problem]:
@@ -110,13 +116,13 @@ def _generation(sections: Sections) -> Iterator[Problem]:
             ("generation", "temperature"),
             "0 makes all samples of a prompt equal; write 1.0, or per_prompt: 1",
         )
+    yield from adaptation_problems(generation)
 
 
 def _budget(sections: Sections) -> Iterator[Problem]:
     generation, selection = sections.get("generation"), sections.get("selection")
     if generation is None or selection is None:
         return
-    yield from adaptation_problems(generation)
     kept = math.floor(selection.quantile * generation.samples)
     if selection.budget > kept:
         enough = math.ceil(selection.budget / selection.quantile)
@@ -138,8 +144,10 @@ def _oracle(sections: Sections) -> Iterator[Problem]:
             "without an oracle nothing is verified and nothing learnt; write xtb, or "
             "learn.use_unverified: true to feed the surrogate's values back",
         )
-    if oracle.kind == "none" and oracle.settings:
-        yield Problem(("oracle", "settings"), "kind none has no settings; remove them")
+    selection = sections.get("selection")
+    yield from oracle_problems(oracle, None if selection is None else selection.budget)
+    if learn is not None and learn.stage == "first" and not oracle.then:
+        yield Problem(("learn", "stage"), "there is one stage only; remove it, or add oracle.then")
 
 
 def _resources(sections: Sections) -> Iterator[Problem]:
@@ -163,9 +171,13 @@ def _resources(sections: Sections) -> Iterator[Problem]:
                 "a 4bit base is held whole by every worker; write resources.train_sharding: ddp",
             )
     if resources.cpus is not None:
-        asked = {("resources", "train_cpus"): resources.train_cpus * resources.train_workers}
+        asked: dict[tuple[str | int, ...], float] = {
+            ("resources", "train_cpus"): resources.train_cpus * resources.train_workers
+        }
         if oracle is not None:
-            asked["oracle", "cpus_per_call"] = oracle.cpus_per_call
+            for i, call in enumerate(oracle.calls):
+                place = ("oracle",) if i == 0 else ("oracle", "then", i - 1)
+                asked[*place, "cpus_per_call"] = call.cpus_per_call
         for loc, cpus in asked.items():
             if cpus > resources.cpus:
                 yield Problem(loc, f"asks for {cpus:g} CPUs, resources.cpus is {resources.cpus}")

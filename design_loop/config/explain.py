@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -78,7 +78,11 @@ def _message(details: Mapping[str, Any], model: type[BaseModel]) -> str:
     if kind in ("too_short", "string_too_short"):
         return f"is empty{what}"
     if kind == "string_pattern_mismatch":
-        return f"{value!r}: use letters, digits, space, dot, dash and underscore, 64 at most"
+        if loc == ("name",):
+            return f"{value!r}: use letters, digits, space, dot, dash and underscore, 64 at most"
+        if ":" in context.get("pattern", ""):
+            return f"{value!r}: write package.module:name{what}"
+        return f"{value!r} is not written as it should be{what}"
     if kind == "value_error":
         return str(context["error"])
     return f"{details['msg'][0].lower()}{details['msg'][1:]}, not {value!r}{what}"
@@ -121,16 +125,21 @@ def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
 
 
 def field_at(model: type[BaseModel], loc: Loc) -> FieldInfo | None:
-    """Return the field at a place, or None; a place in a list is the list's field."""
+    """Return the field at a place, or None; a place in a list or mapping is that field."""
     field: FieldInfo | None = None
     current: type[BaseModel] | None = model
+    named = False  # the next part is a key that the user chose
     for part in loc:
         if isinstance(part, int):
+            continue
+        if named:
+            named = False
             continue
         if current is None or part not in current.model_fields:
             return None
         field = current.model_fields[part]
         current = model_of(field)
+        named = current is not None and get_origin(field.annotation) is dict
     return field
 
 

@@ -16,7 +16,8 @@ from defects.rules import parse_defect
 from defects.targets import Target
 from design_loop.config.dataset_facts import DatasetFacts, dataset_facts
 from design_loop.config.explain import explain
-from design_loop.config.problems import Problem, did_you_mean
+from design_loop.config.problems import Loc, Problem, did_you_mean
+from design_loop.config.properties import dataset_columns, oracle_functions
 
 Sections = Mapping[str, Any]
 
@@ -47,13 +48,17 @@ def infeasible(sections: Sections) -> list[Problem]:
     host, problems = _host(sections)
     facts, found = _dataset(sections, host)
     problems += found
+    problems += _functions(sections)
+    if facts is not None:
+        facts, found = _own_columns(sections, facts)
+        problems += found
     if host is not None and "rules" in sections:
         problems += _rules(sections["rules"], host)
     if facts is not None:
         problems += _labels(sections, facts)
         problems += _method(sections)
         problems += _surrogate(sections, facts)
-    problems += _oracle(sections, host)
+    problems += _oracles(sections, host)
     problems += _base_model(sections)
     problems += _serving(sections)
     return problems
@@ -115,6 +120,36 @@ def _dataset(sections: Sections, host: Host | None) -> tuple[DatasetFacts | None
     ]
 
 
+def _functions(sections: Sections) -> Iterator[Problem]:
+    """Functions of own properties that are not there."""
+    from defects.oracles.functions import load_function
+
+    for name, given in (sections.get("properties") or {}).items():
+        if given.function is not None:
+            try:
+                load_function(given.function)
+            except OracleError as error:
+                yield Problem(("properties", name, "function"), str(error))
+
+
+def _own_columns(sections: Sections, facts: DatasetFacts) -> tuple[DatasetFacts, Iterator[Problem]]:
+    """The dataset's facts with own properties under their names, and columns that it lacks."""
+    columns, _ = dataset_columns(sections.get("properties") or {})
+    labels = dict(facts.labels)
+    problems = []
+    for name, column in columns.items():
+        if column in labels:
+            labels[name] = labels[column]
+        else:
+            problems.append(
+                Problem(
+                    ("properties", name, "column"),
+                    f"the dataset has no column {column!r}{did_you_mean(column, facts.labels)}",
+                )
+            )
+    return DatasetFacts(facts.hosts, labels), iter(problems)
+
+
 def _same_host(host: Host, base: str, supercell: tuple[int, int, int]) -> bool:
     try:
         return get_host(base, supercell).key == host.key
@@ -131,10 +166,13 @@ def _labels(sections: Sections, facts: DatasetFacts) -> Iterator[Problem]:
     }
     for i, name in enumerate((surrogate and surrogate.properties) or ()):
         wanted.setdefault(name, ("surrogate", "properties", i))
+    computed = dataset_columns(sections.get("properties") or {})[1]
     for name, loc in wanted.items():
+        if name in computed:
+            continue  # its values come when the dataset is read
         known = len(facts.labels.get(name, ()))
         if known == 0:
-            near = did_you_mean(name, facts.labels)
+            near = did_you_mean(name, [*facts.labels, *computed])
             yield Problem(loc, f"the dataset has no labels of {name}{near}")
         elif known < fewest:
             yield Problem(
@@ -190,59 +228,89 @@ def _method(sections: Sections) -> Iterator[Problem]:
     """The surrogate learns from the dataset's labels and the oracle's: they must be one method."""
     from defects.datasets import bundled_datasets
 
-    oracle = sections.get("oracle")
-    if oracle is not None and oracle.kind in ("xtb", "ase"):
-        ours = oracle.kind == "xtb" and sections["dataset"] in bundled_datasets()
-        if not ours:
+    oracle, learn = sections.get("oracle"), sections.get("learn")
+    if oracle is None:
+        return
+    first = learn is not None and learn.stage == "first"
+    teacher = oracle.calls[0 if first else -1]
+    if teacher.kind in ("xtb", "ase", "external"):
+        ours = teacher.kind == "xtb" and sections["dataset"] in bundled_datasets()
+        if not ours or teacher.settings.get("relax"):
             yield Problem(
                 ("oracle", "kind"),
-                f"make sure that the dataset's labels come from this oracle ({oracle.kind}), too: "
-                "the surrogate learns from both",
+                "make sure that the dataset's labels come from this oracle "
+                f"({teacher.kind}), too: the surrogate learns from both",
                 warning=True,
             )
 
 
-def _oracle(sections: Sections, host: Host | None) -> Iterator[Problem]:
-    """Settings of the oracle's kind, and targets that it could never verify."""
-    from defects.oracles.spec import SETTINGS
-
+def _oracles(sections: Sections, host: Host | None) -> Iterator[Problem]:
+    """Settings of every stage, and targets that the last one could never verify."""
     oracle = sections.get("oracle")
     if oracle is None or oracle.kind == "none":
         return
-    model = SETTINGS[oracle.kind]
+    for i, call in enumerate(oracle.calls):
+        loc: Loc = ("oracle",) if i == 0 else ("oracle", "then", i - 1)
+        yield from _oracle(sections, host, call, loc, last=i == len(oracle.then))
+
+
+def _oracle(
+    sections: Sections, host: Host | None, call: Any, loc: Loc, last: bool
+) -> Iterator[Problem]:
+    from defects.oracles.spec import SETTINGS
+
+    model = SETTINGS[call.kind]
     try:
-        settings = model.model_validate(oracle.settings)
+        settings = model.model_validate(call.settings)
     except ValidationError as error:
-        yield from explain(error, model, ("oracle", "settings"))
+        yield from explain(error, model, (*loc, "settings"))
         return
-    if oracle.kind == "table":
-        yield from _table(sections, oracle.settings["dataset"])
+    if call.kind == "table":
+        yield from _table(sections, call.settings["dataset"], loc, last)
     elif host is not None and "rules" in sections:
-        yield from _calculator(sections, settings, host)
+        yield from _calculator(sections, call.kind, settings, host, loc, last)
 
 
-def _calculator(sections: Sections, settings: Any, host: Host) -> Iterator[Problem]:
+def _calculator(
+    sections: Sections, kind: str, settings: Any, host: Host, loc: Loc, last: bool
+) -> Iterator[Problem]:
     from defects.oracles import make_oracle, require_properties
 
+    functions = oracle_functions(sections.get("properties") or {}) | settings.functions
     try:
-        oracle = make_oracle(sections["oracle"].kind, settings)
+        oracle = make_oracle(kind, settings, functions=functions)
     except OracleError as error:
-        yield Problem(("oracle", "kind"), str(error))
+        if not any(str(error).startswith(path) for path in functions.values()):
+            yield Problem((*loc, "kind"), str(error))
+        return  # a function that is not there was told by its own place
+    targets = [t.property for t in sections.get("targets", ())]
+    if not last:
+        if targets and not set(targets) & set(oracle.properties):
+            yield Problem(
+                (*loc, "kind"),
+                f"{kind} gives none of the targets' properties ({', '.join(targets)}), so it "
+                "cannot pick what the next stage sees",
+            )
         return
-    for i, target in enumerate(sections.get("targets", ())):
+    for i, name in enumerate(targets):
+        if kind == "external" and name in settings.properties:
+            continue
         try:
-            require_properties(oracle, host, sections["rules"], (target.property,))
+            require_properties(oracle, host, sections["rules"], (name,))
         except OracleError as error:
             yield Problem(("targets", i, "property"), f"would never be verified: {error}")
 
 
-def _table(sections: Sections, dataset: str) -> Iterator[Problem]:
+def _table(sections: Sections, dataset: str, loc: Loc, last: bool) -> Iterator[Problem]:
     try:
-        given = dataset_facts(dataset).labels
+        given = dict(dataset_facts(dataset).labels)
     except DatasetError as error:
-        yield Problem(("oracle", "settings", "dataset"), str(error))
+        yield Problem((*loc, "settings", "dataset"), str(error))
         return
-    for i, target in enumerate(sections.get("targets", ())):
+    columns, functions = dataset_columns(sections.get("properties") or {})
+    given |= {name: given[column] for name, column in columns.items() if column in given}
+    given |= {name: [] for name in functions}
+    for i, target in enumerate(sections.get("targets", ()) if last else ()):
         if target.property not in given:
             yield Problem(
                 ("targets", i, "property"),

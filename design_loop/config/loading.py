@@ -167,6 +167,12 @@ def _resolved(sections: dict[str, Any], folder: Path) -> dict[str, Any]:
     def absolute(name: str) -> str:
         return str(folder / Path(name).expanduser())
 
+    def table_found(call: Any) -> Any:
+        table = call.settings.get("dataset")
+        if not isinstance(table, str) or table in bundled_datasets():
+            return call
+        return call.model_copy(update={"settings": {**call.settings, "dataset": absolute(table)}})
+
     resolved = dict(sections)
     host, oracle = sections.get("host"), sections.get("oracle")
     if host is not None and host.name.lower().endswith(".cif"):
@@ -178,9 +184,7 @@ def _resolved(sections: dict[str, Any], folder: Path) -> dict[str, Any]:
         # A folder beside the file goes before a model of that name on Hugging Face.
         if is_path(name) or (folder / name / "config.json").is_file():
             resolved["base_model"] = absolute(name)
-    if oracle is not None and isinstance(oracle.settings.get("dataset"), str):
-        table = oracle.settings["dataset"]
-        if table not in bundled_datasets():
-            settings = {**oracle.settings, "dataset": absolute(table)}
-            resolved["oracle"] = oracle.model_copy(update={"settings": settings})
+    if oracle is not None:
+        stages = tuple(table_found(stage) for stage in oracle.then)
+        resolved["oracle"] = table_found(oracle).model_copy(update={"then": stages})
     return resolved

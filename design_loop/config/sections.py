@@ -171,19 +171,6 @@ class SelectionConfig(Section):
     )
 
 
-class OracleConfig(Section):
-    """The trusted label."""
-
-    kind: Literal["xtb", "table", "none", "ase"] = Field(
-        "xtb", description="GFN1-xTB, a table of known labels, none, or any ASE calculator"
-    )
-    settings: dict[str, Any] = Field(default_factory=dict, description="settings of that kind")
-    cpus_per_call: float = Field(1, gt=0, le=1024, description="CPUs that one call takes")
-    gpus_per_call: float = Field(0, ge=0, le=64, description="GPUs that one call takes")
-    timeout_s: float = Field(600, gt=0, description="a call that takes longer has failed, s")
-    retries: int = Field(1, ge=0, le=20, description="further tries after a failure")
-
-
 class LearnConfig(Section):
     """What the next round learns from."""
 
@@ -202,6 +189,11 @@ class LearnConfig(Section):
     )
     continue_rate: float = Field(
         0.3, gt=0, le=1, description="with previous: learning rate as a share of the adapter's"
+    )
+    stage: Literal["last", "first"] = Field(
+        "last",
+        description="with oracle.then: whose labels teach surrogate and model; hits are always the "
+        "last stage's",
     )
     unverified_weight: float = Field(
         0.5, gt=0, le=1000, description="how much a candidate with surrogate values counts"
