@@ -1,15 +1,25 @@
 """The ledger: campaigns, rounds, steps, candidates, labels and oracle calls in an SQL database."""
 
-from design_loop.ledger.errors import LeaseHeldError, LeaseLostError, LedgerError
+from design_loop.ledger.errors import (
+    LeaseHeldError,
+    LeaseLostError,
+    LedgerError,
+    Suspended,
+    TransitionError,
+)
 from design_loop.ledger.records import (
     Adapter,
+    Amendment,
     Campaign,
     Candidate,
     Check,
     CheckedSample,
+    ControlRequest,
     Event,
     Funnel,
+    Inherited,
     Label,
+    Lineage,
     PendingCall,
     Prediction,
     Round,
@@ -22,8 +32,10 @@ from design_loop.ledger.records import (
 from design_loop.ledger.states import (
     PREPARE_STEPS,
     ROUND_STEPS,
+    Action,
     CallState,
     CampaignState,
+    Outcome,
     Source,
     StepState,
 )
@@ -33,20 +45,26 @@ from design_loop.ledger.store import Ledger
 __all__ = [
     "PREPARE_STEPS",
     "ROUND_STEPS",
+    "Action",
     "Adapter",
+    "Amendment",
     "CallState",
     "Campaign",
     "CampaignState",
     "Candidate",
     "Check",
     "CheckedSample",
+    "ControlRequest",
     "Event",
     "Funnel",
+    "Inherited",
     "Label",
     "LeaseHeldError",
     "LeaseLostError",
     "Ledger",
     "LedgerError",
+    "Lineage",
+    "Outcome",
     "PendingCall",
     "Prediction",
     "Round",
@@ -57,5 +75,7 @@ __all__ = [
     "StepRun",
     "StepState",
     "Surrogate",
+    "Suspended",
+    "TransitionError",
     "Verified",
 ]

@@ -24,6 +24,21 @@ class LeaseLostError(LedgerError):
     """This driver's lease ran out and another driver took the campaign over."""
 
 
+class TransitionError(LedgerError):
+    """What was asked for makes no sense in the state that the campaign is in."""
+
+
+class Suspended(DesignLoopError):
+    """The campaign is left at a safe point; the step at work goes on where it was.
+
+    Raised inside a step it leaves the step pending, with all that was committed meanwhile.
+    """
+
+
+class Waiting(Suspended):
+    """The campaign waits for labels that somebody imports."""
+
+
 # (part of the database's message, what happened, what to do), in order of precedence.
 _KNOWN = (
     (

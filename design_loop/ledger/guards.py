@@ -53,6 +53,11 @@ UPDATE_GUARDS = (
     Guard("surrogates"),
     Guard("oracle_failures"),
     Guard("events"),
+    Guard("requests", columns=("id", "campaign", "action", "time", "by")),
+    Guard("requests", when="OLD.outcome IS NOT NULL"),
+    Guard("amendments"),
+    Guard("lineage"),
+    Guard("inherited_labels"),
 )
 
 
@@ -82,7 +87,6 @@ def install_guards(connection: Connection) -> None:
         connection.execute(DDL(_trigger(name, "DELETE", table, "", postgres)))
 
 
-def _trigger(name: str, event: str, table: str, when: str, postgres: bool) -> str:
 def remove_guards(connection: Connection) -> None:
     """Take the triggers off while an upgrade rebuilds tables; `install_guards` puts them on again.
 
@@ -107,6 +111,7 @@ def remove_guards(connection: Connection) -> None:
         connection.exec_driver_sql(statement.format(*names))
 
 
+def _trigger(name: str, event: str, table: str, when: str, postgres: bool) -> str:
     head = f"CREATE TRIGGER {name} BEFORE {event} ON {table} FOR EACH ROW"
     if when:
         head += f" WHEN ({when})"

@@ -86,6 +86,15 @@ def check_lease(connection: Connection, lease: Lease) -> None:
         )
 
 
+def driver_of(connection: Connection, campaign: str) -> Mapping[str, Any] | None:
+    """Return host and process of who holds a lease that has neither run out nor lost its owner."""
+    statement = select(leases).where(leases.c.campaign == campaign)
+    held = connection.execute(statement).one_or_none()
+    if held is None or held.expires <= datetime.now(UTC) or is_dead(held.owner):
+        return None
+    return held.owner
+
+
 def _acquire(database: Database, lease: Lease) -> None:
     now = datetime.now(UTC)
     row = {

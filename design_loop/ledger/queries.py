@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Table, and_, exists, func, select
 
 from design_loop.ledger import tables as t
-from design_loop.ledger.records import Candidate as CandidateRecord
 from design_loop.ledger.records import (
+    Amendment,
     CheckedSample,
     Funnel,
+    Inherited,
     Label,
     PendingCall,
     Prediction,
@@ -19,6 +20,7 @@ from design_loop.ledger.records import (
     Step,
     Verified,
 )
+from design_loop.ledger.records import Candidate as CandidateRecord
 from design_loop.ledger.states import CallState, Source, StepState
 
 
@@ -197,6 +199,25 @@ def funnel(connection: Connection, campaign: str, number: int | None) -> Funnel:
         verified=count(t.labels, t.labels.c.source == Source.ORACLE),
         failed=connection.execute(failed).scalar_one(),
     )
+
+
+def amendments(connection: Connection, campaign: str) -> list[Amendment]:
+    """Read what was changed after a campaign's start, in order."""
+    c = t.amendments.c
+    statement = select(t.amendments).where(c.campaign == campaign).order_by(c.number)
+    rows = connection.execute(statement)
+    return [Amendment(r.number, r.time, r.rounds, r.budget, r.by) for r in rows]
+
+
+def inherited(connection: Connection, campaign: str) -> list[Inherited]:
+    """Read the labels that a fork took over, by key."""
+    c = t.inherited_labels.c
+    rows = connection.execute(
+        select(t.inherited_labels).where(c.campaign == campaign).order_by(c.candidate)
+    )
+    return [
+        Inherited(r.candidate, r.configuration, r.properties, r.oracle_key, r.origin) for r in rows
+    ]
 
 
 def _candidate(row: Row[Any]) -> CandidateRecord:

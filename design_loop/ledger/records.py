@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from design_loop.ledger.states import CampaignState, Source, StepState
+from design_loop.ledger.states import Action, CampaignState, Outcome, Source, StepState
 
 
 @dataclass(frozen=True)
@@ -262,3 +262,74 @@ class Funnel:
     selected: int
     verified: int
     failed: int
+
+
+@dataclass(frozen=True)
+class ControlRequest:
+    """A pause or a stop that somebody asked for; without an outcome it still waits."""
+
+    action: Action
+    time: datetime
+    by: str
+    answered: datetime | None
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True)
+class Amendment:
+    """A change to what a campaign was started with.
+
+    Attributes
+    ----------
+    number
+        From 1, in order.
+    time, by
+        When, and who asked for it.
+    rounds
+        Rounds added.
+    budget
+        Oracle calls per round of the selections that came after.
+    """
+
+    number: int
+    time: datetime
+    rounds: int | None
+    budget: int | None
+    by: str
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a fork comes from.
+
+    Attributes
+    ----------
+    parent
+        Id of a campaign.
+    rounds
+        The round that the parent was in.
+    labels
+        How many the fork took over.
+    adapter, surrogate
+        Names of the parent's models that the fork began with; None where it made its own.
+    time
+        When.
+    """
+
+    parent: str
+    rounds: int
+    labels: int
+    adapter: str | None
+    surrogate: str | None
+    time: datetime
+
+
+@dataclass(frozen=True)
+class Inherited:
+    """A label that a fork took over; ``origin`` is the campaign that made it."""
+
+    candidate: str
+    configuration: Mapping[str, Any]
+    properties: Mapping[str, float]
+    oracle_key: str | None
+    origin: str

@@ -10,13 +10,82 @@ PREPARE_STEPS = ("prepare",)
 
 
 class CampaignState(StrEnum):
-    """Where a campaign stands."""
+    """Where a campaign stands.
+
+    ``waiting``: for labels from outside. ``paused``: by its user, who wants it to go on.
+    ``stopped``: an end that its user chose. These and ``failed`` go on by ``resume``.
+    """
 
     CREATED = "created"
     RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
     STOPPED = "stopped"
     FAILED = "failed"
     DONE = "done"
+
+    @property
+    def following(self) -> frozenset[CampaignState]:
+        """The states that may come next."""
+        return TRANSITIONS[self]
+
+
+_C = CampaignState
+#: Running follows running where a killed driver is replaced. What is done goes on once extended.
+TRANSITIONS: dict[CampaignState, frozenset[CampaignState]] = {
+    _C.CREATED: frozenset({_C.RUNNING, _C.PAUSED, _C.STOPPED, _C.FAILED}),
+    _C.RUNNING: frozenset({_C.RUNNING, _C.WAITING, _C.PAUSED, _C.STOPPED, _C.FAILED, _C.DONE}),
+    _C.WAITING: frozenset({_C.RUNNING, _C.PAUSED, _C.STOPPED}),
+    _C.PAUSED: frozenset({_C.RUNNING, _C.STOPPED}),
+    _C.STOPPED: frozenset({_C.RUNNING}),
+    _C.FAILED: frozenset({_C.RUNNING}),
+    _C.DONE: frozenset({_C.PAUSED}),
+}
+
+
+class Action(StrEnum):
+    """What the user of a campaign may ask for."""
+
+    PAUSE = "pause"
+    STOP = "stop"
+    RESUME = "resume"
+    EXTEND = "extend"
+
+
+#: State -> what may be asked for in it.
+ACTIONS: dict[CampaignState, frozenset[Action]] = {
+    _C.CREATED: frozenset(Action),
+    _C.RUNNING: frozenset(Action),
+    _C.WAITING: frozenset(Action),
+    _C.PAUSED: frozenset({Action.STOP, Action.RESUME, Action.EXTEND}),
+    _C.STOPPED: frozenset({Action.RESUME, Action.EXTEND}),
+    _C.FAILED: frozenset({Action.RESUME}),
+    _C.DONE: frozenset({Action.EXTEND}),
+}
+
+
+def why_not(action: Action, state: CampaignState) -> str | None:
+    """Say why an action makes no sense in a state, and what does; None where it is fine.
+
+    ``resume`` of a running campaign is for the lease to judge: its driver may be dead.
+    """
+    if action in ACTIONS[state]:
+        return None
+    if state is _C.FAILED:
+        what = "it failed; see why with `campaign show`, mend it, and `campaign resume` goes on"
+        return f"{what}, after which it can be extended" if action is Action.EXTEND else what
+    if state is _C.DONE:
+        return "it is done; `campaign extend` adds rounds, `campaign fork` asks for other targets"
+    return f"it is {state} already"
+
+
+class Outcome(StrEnum):
+    """What became of a request to pause or stop; one without an outcome still waits."""
+
+    DONE = "done"
+    WITHDRAWN = "withdrawn"
+    REPLACED = "replaced"
+    TOO_LATE = "too_late"
 
 
 class StepState(StrEnum):

@@ -122,6 +122,10 @@ class StepRun:
             error="".join(traceback.format_exception(error)),
         )
 
+    def suspend(self, connection: Connection) -> None:
+        """Leave the step to a later run; what it has committed on its way stays."""
+        self._update(connection, state=StepState.PENDING)
+
     def _update(self, connection: Connection, **values: Any) -> None:
         connection.execute(
             update(t.steps).where(_is(self.campaign, self.round, self.name)).values(**values)

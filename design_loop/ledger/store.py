@@ -6,41 +6,23 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
 
 from sqlalchemy import Connection, update
 
 from design_loop.ledger import queries, steps, writes
 from design_loop.ledger import records as rec
 from design_loop.ledger import tables as t
-from design_loop.ledger.database import BUSY_TIMEOUT_S, Database, insert_missing
-from design_loop.ledger.errors import LedgerError
+from design_loop.ledger.control import LedgerControl
+from design_loop.ledger.database import BUSY_TIMEOUT_S, Database
+from design_loop.ledger.errors import LedgerError, Suspended
+from design_loop.ledger.forks import LedgerForks
 from design_loop.ledger.lease import Lease, check_lease, held_lease
-from design_loop.ledger.names import campaign_id, campaign_versions
-from design_loop.ledger.reader import LedgerReader
-from design_loop.ledger.states import (
-    PREPARE_STEPS,
-    ROUND_STEPS,
-    CampaignState,
-    StepState,
-)
+from design_loop.ledger.states import PREPARE_STEPS, ROUND_STEPS, StepState
 
 log = logging.getLogger(__name__)
 
 
-class Config(Protocol):
-    """What the ledger needs of a campaign's configuration."""
-
-    name: str
-    seed: int
-
-    @property
-    def content_hash(self) -> str: ...
-
-    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
-
-
-class Ledger(LedgerReader):
+class Ledger(LedgerControl, LedgerForks):
     """Campaigns and everything that happened in them.
 
     Every method is one transaction; a process killed anywhere leaves whole transactions behind.
@@ -74,7 +56,7 @@ class Ledger(LedgerReader):
     # -- campaigns
 
     def create_campaign(
-        self, config: Config, workdir: str | Path, versions: Mapping[str, str] | None = None
+        self, config: writes.Config, workdir: str | Path, versions: Mapping[str, str] | None = None
     ) -> str:
         """Record a new campaign and return its id.
 
@@ -87,35 +69,8 @@ class Ledger(LedgerReader):
         versions
             Package -> version; the installed ones by default.
         """
-        moment = writes.now()
-        row = {
-            "name": config.name,
-            "config": config.model_dump(mode="json"),
-            "config_hash": config.content_hash,
-            "seed": config.seed,
-            "workdir": str(Path(workdir).absolute()),
-            "versions": dict(campaign_versions() if versions is None else versions),
-            "created": moment,
-            "updated": moment,
-            "state": CampaignState.CREATED,
-        }
         with self._database.write() as connection:
-            for bump in range(1000):
-                name = campaign_id(config.name, moment, bump)
-                if insert_missing(connection, t.campaigns, row | {"id": name}):
-                    return name
-        raise LedgerError(f"{config.name}: a thousand campaigns began this minute; wait a moment")
-
-    def set_campaign_state(
-        self, campaign: str, state: CampaignState, error: str | None = None
-    ) -> None:
-        """Record where the campaign stands."""
-        with self._write(campaign) as connection:
-            connection.execute(
-                update(t.campaigns)
-                .where(t.campaigns.c.id == campaign)
-                .values(state=CampaignState(state), error=error, updated=writes.now())
-            )
+            return writes.add_campaign(connection, config, workdir, versions)
 
     @contextmanager
     def lease(self, campaign: str, ttl_s: float = 60.0) -> Iterator[None]:
@@ -199,7 +154,8 @@ class Ledger(LedgerReader):
 
         What the block hands to the `StepRun` is written in one transaction together with the mark
         ``done`` when the block ends. An error marks the step failed and goes on to the caller; the
-        next run of the step starts it anew. A done step is handed out with ``done`` set.
+        next run of the step starts it anew. `Suspended` leaves it pending. A done step is handed
+        out with ``done`` set.
         """
         with self._write(campaign) as connection:
             run = steps.begin(connection, campaign, number, name)
@@ -210,6 +166,10 @@ class Ledger(LedgerReader):
             yield run
             with self._write(campaign) as connection:
                 run.commit(connection)
+        except Suspended:
+            with self._write(campaign) as connection:
+                run.suspend(connection)
+            raise
         except Exception as error:
             self._mark_failed(run, error)
             raise

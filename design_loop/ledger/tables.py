@@ -276,6 +276,57 @@ events = Table(
     Index(None, "campaign", "id"),
 )
 
+# What people ask of a driver (pause, stop), until it comes to a safe point and answers.
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    _campaign(),
+    Column("action", String(16), nullable=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("answered", UtcDateTime),
+    Column("outcome", String(16)),
+    Index(None, "campaign", "id"),
+)
+
+# Changes to what a campaign was started with; its configuration itself never changes.
+amendments = Table(
+    "amendments",
+    metadata,
+    _campaign(primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("time", UtcDateTime, nullable=False),
+    Column("rounds", Integer),  # added
+    Column("budget", Integer),  # oracle calls per round from the next selection on
+    Column("by", Text, nullable=False),
+)
+
+# Where a fork comes from.
+lineage = Table(
+    "lineage",
+    metadata,
+    _campaign(primary_key=True),
+    Column("parent", String(80), ForeignKey("campaigns.id"), nullable=False, index=True),
+    Column("rounds", Integer, nullable=False),
+    Column("labels", Integer, nullable=False),
+    Column("adapter", String(128)),
+    Column("surrogate", String(128)),
+    Column("time", UtcDateTime, nullable=False),
+)
+
+# A fork's own copy of the labels that it began with; `origin` is the campaign that made them.
+inherited_labels = Table(
+    "inherited_labels",
+    metadata,
+    _campaign(primary_key=True),
+    Column("candidate", String(64), primary_key=True),
+    Column("configuration", JSON, nullable=False),
+    Column("properties", JSON, nullable=False),
+    Column("oracle_key", String(128), ForeignKey("oracle_calls.key")),
+    Column("origin", String(80), ForeignKey("campaigns.id"), nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -6,13 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from math import isfinite
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, Row, and_, bindparam, select, update
 
 from design_loop.ledger import tables as t
 from design_loop.ledger.database import insert_missing
 from design_loop.ledger.errors import LedgerError
+from design_loop.ledger.names import campaign_id, campaign_versions
 from design_loop.ledger.records import (
     Adapter,
     Candidate,
@@ -22,12 +24,50 @@ from design_loop.ledger.records import (
     Selection,
     Surrogate,
 )
-from design_loop.ledger.states import CallState, Source
+from design_loop.ledger.states import CallState, CampaignState, Source
 
 
 def now() -> datetime:
     """Return the present time in UTC."""
     return datetime.now(UTC)
+
+
+class Config(Protocol):
+    """What the ledger needs of a campaign's configuration."""
+
+    name: str
+    seed: int
+
+    @property
+    def content_hash(self) -> str: ...
+
+    def model_dump(self, *, mode: str) -> dict[str, Any]: ...
+
+
+def add_campaign(
+    connection: Connection,
+    config: Config,
+    workdir: str | Path,
+    versions: Mapping[str, str] | None,
+) -> str:
+    """Record a new campaign and return its id."""
+    moment = now()
+    row = {
+        "name": config.name,
+        "config": config.model_dump(mode="json"),
+        "config_hash": config.content_hash,
+        "seed": config.seed,
+        "workdir": str(Path(workdir).absolute()),
+        "versions": dict(campaign_versions() if versions is None else versions),
+        "created": moment,
+        "updated": moment,
+        "state": CampaignState.CREATED,
+    }
+    for bump in range(1000):
+        name = campaign_id(config.name, moment, bump)
+        if insert_missing(connection, t.campaigns, row | {"id": name}):
+            return name
+    raise LedgerError(f"{config.name}: a thousand campaigns began this minute; wait a moment")
 
 
 def add_samples(

@@ -41,6 +41,9 @@ def drive(ledger: Ledger, log: str) -> None:
     known = ledger.campaigns()
     campaign = known[0].id if known else ledger.create_campaign(FakeConfig(), "w")
     with ledger.lease(campaign, ttl_s=600):
+        if ledger.campaign(campaign).state == "done":
+            return
+        ledger.set_campaign_state(campaign, "running")
         ledger.start_round(campaign, 0)
         with ledger.step(campaign, 0, "prepare") as step:
             if step.todo:
