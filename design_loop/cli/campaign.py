@@ -21,6 +21,7 @@ from design_loop.cli.output import (
     stoppable,
     store_target,
 )
+from design_loop.cli.watch import watch
 
 if TYPE_CHECKING:
     from design_loop.config import CampaignConfig
@@ -159,6 +160,9 @@ def show(
     if summary.funnel.drops:
         shown.append(tables.drops_table(summary))
     print_tables(*shown, tables.candidates_table(summary, top))
+
+
+app.command()(watch)
 
 
 @app.command()

@@ -50,8 +50,9 @@ def draw(state: DisplayState, screen: Screen) -> RenderableType:
         return Group(*_messages(state, screen.height))
     head, foot = _header(state), _footer(state, screen)
     steps, done = len(state.steps), sum(number > 0 for number in state.rounds)
-    spare = screen.height - len(head) - len(foot)
     below = 0 if not steps else steps + 1
+    foot = foot[: max(1, screen.height - len(head) - below)]
+    spare = screen.height - len(head) - len(foot)
     if not screen.wide:
         spare -= below
     # The table's heading is a line too; messages get two lines before older rounds get theirs.
@@ -91,7 +92,7 @@ def _line(*parts: tuple[str, str]) -> Text:
 def _header(state: DisplayState) -> list[Text]:
     elapsed = f"elapsed {duration(state.clock() - state.started)}"
     left = state.remaining
-    if left is not None and left > 0:
+    if left is not None and left >= 1:
         elapsed += f", about {duration(left)} left"
     first = _line((state.campaign, "bold"), (f"  {state.host}  ", "dim"), (elapsed, ""))
     lines = [first, _line(("; ".join(state.targets), "cyan"))]
