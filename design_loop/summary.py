@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from defects.errors import ConfigError
+from defects.properties import Property
 from defects.targets import Target, surrogate_error
+from design_loop.config.properties import recorded_properties
 from design_loop.ledger import (
     Campaign,
     Funnel,
@@ -47,8 +49,8 @@ class RankedCandidate:
         The adapter that proposed it.
     properties : mapping
         Property -> value of the label, in its unit.
-    source : Source
-        Who vouches for the label.
+    source : Source or None
+        Who vouches for the label; None for a candidate that has none.
     meets : bool
         Whether every target is met.
     error : float
@@ -57,6 +59,10 @@ class RankedCandidate:
         What the surrogate said before.
     asked : mapping
         What its prompt asked for.
+    origin : str or None
+        ``imported:NAME`` where the label came from outside.
+    oracle_key : str or None
+        The call that gave the label.
     """
 
     rank: int
@@ -67,11 +73,13 @@ class RankedCandidate:
     labelled_in: int
     adapter: str | None
     properties: Mapping[str, float]
-    source: Source
+    source: Source | None
     meets: bool
     error: float
     prediction: Prediction | None
     asked: Mapping[str, Any]
+    origin: str | None = None
+    oracle_key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +125,11 @@ class CampaignSummary:
     rounds: tuple[RoundSummary, ...]
     candidates: tuple[RankedCandidate, ...]
     funnel: Funnel
+
+    @property
+    def own(self) -> dict[str, Property]:
+        """The campaign's own properties by name, for units and decimals."""
+        return recorded_properties(self.campaign.config)
 
     @property
     def hits(self) -> int:
@@ -206,6 +219,8 @@ def rank_candidates(
                 error=target_error(targets, label.properties),
                 prediction=known[label.candidate].prediction,
                 asked=candidate.asked,
+                origin=label.origin,
+                oracle_key=label.oracle_key,
             )
         )
     return tuple(ranked)

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from defects.properties import PROPERTIES
+from defects.properties import Property, unit_of
 from design_loop.progress.state import duration
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def short_defects(description: str) -> str:
     return " + ".join(name if n == 1 else f"{n} {name}" for name, n in sorted(counts.items()))
 
 
-def heading(name: str) -> str:
+def heading(name: str, own: Mapping[str, Property] | None = None) -> str:
     """Column heading of a property with its unit on a second line: ``gap``, ``(eV)``."""
-    unit = PROPERTIES[name].unit if name in PROPERTIES else ""
+    unit = unit_of(name, own)
     return SHORT.get(name, name) + (f"\n({unit})" if unit else "")
 
 
@@ -83,7 +83,7 @@ def candidates_table(summary: CampaignSummary, limit: int | None = 10) -> Table:
     table.add_column("defects", overflow="fold", min_width=12)
     properties = shown_properties(summary)
     for name in properties:
-        table.add_column(heading(name), justify="right")
+        table.add_column(heading(name, summary.own), justify="right")
     table.add_column("meets\ntargets", justify="center")
     table.add_column("error\n(eV)", justify="right")
     table.add_column("round", justify="right")

@@ -135,6 +135,7 @@ def labelled(connection: Connection, campaign: str, source: Source) -> list[Labe
             oracle_key=row.oracle_key,
             seconds=row.seconds,
             time=row.time,
+            origin=row.origin,
         )
         found.append(Labelled(candidate, label, prediction, surrogate))
     return found

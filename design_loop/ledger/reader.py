@@ -84,10 +84,15 @@ class LedgerReader:
         with self._database.read() as connection:
             return queries.steps(connection, campaign, number)
 
-    def pending_oracle(self, campaign: str, number: int) -> list[rec.PendingCall]:
-        """Return the round's selected candidates that have neither a label nor a final failure."""
+    def pending_oracle(
+        self, campaign: str, number: int, stage: int = 1, source: Source = Source.ORACLE
+    ) -> list[rec.PendingCall]:
+        """Return the round's selected candidates that have neither a label nor a final failure.
+
+        `stage` is the oracle's, `source` what its labels are recorded as.
+        """
         with self._database.read() as connection:
-            return queries.pending_calls(connection, campaign, number)
+            return queries.pending_calls(connection, campaign, number, stage, source)
 
     def get_oracle_result(self, oracle_key: str) -> dict[str, float] | None:
         """Return the result of a call if any campaign ever finished it."""
