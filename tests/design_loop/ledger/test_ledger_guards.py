@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from ledger_examples import run_until_selected
+from ledger_examples import FakeConfig, run_until_selected
 from sqlalchemy import text
 
-from design_loop.ledger import LedgerError
+from design_loop.ledger import Action, LedgerError
 from design_loop.ledger.guards import UPDATE_GUARDS
 from design_loop.ledger.tables import metadata
 
@@ -28,6 +28,11 @@ CHANGES = [
     "UPDATE adapters SET path = 'elsewhere'",
     "UPDATE surrogates SET path = 'elsewhere'",
     "UPDATE events SET message = 'nothing happened'",
+    "UPDATE requests SET action = 'stop'",
+    "UPDATE requests SET outcome = 'withdrawn'",
+    "UPDATE amendments SET rounds = 9",
+    "UPDATE lineage SET parent = campaign",
+    "UPDATE inherited_labels SET properties = '{}'",
     *(f"DELETE FROM {name}" for name in sorted({guard.table for guard in UPDATE_GUARDS})),
 ]
 
@@ -39,6 +44,9 @@ def full(ledger, campaign):
     ledger.record_label(campaign, 1, "k0", "call-0", {"gap": 1.0})
     ledger.record_failure(campaign, 1, "k1", "call-1", "boom", final=False)
     ledger.event(campaign, "something happened")
+    ledger.extend(campaign, rounds=1)
+    ledger.ask(campaign, Action.PAUSE)
+    ledger.fork_campaign(campaign, FakeConfig(), "w")
     return ledger
 
 
@@ -61,5 +69,5 @@ def test_open_rows_may_still_change(full):
 
 
 def test_every_table_of_results_is_guarded():
-    free = {"ledger_version", "leases"}
+    free = {"ledger_version", "leases", "tracking_runs"}
     assert {guard.table for guard in UPDATE_GUARDS} == set(metadata.tables) - free
