@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 
 from design_loop.compare.outcome import Outcome
@@ -12,6 +11,7 @@ from design_loop.compare.tables import HEADINGS, cells, summarise, write_whole
 from design_loop.config import CampaignConfig
 from design_loop.views.charts import Scale, ticks
 from design_loop.views.html import Markup, esc, join, table, tag
+from design_loop.views.style import page_css
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 320, 52, 14, 10, 44
@@ -38,14 +38,13 @@ def write_page(outcomes: Sequence[Outcome], config: CampaignConfig, path: Path) 
 def build_page(outcomes: Sequence[Outcome], config: CampaignConfig) -> str:
     """The page as text."""
     arms = list(dict.fromkeys(o.arm for o in outcomes))
-    style = resources.files("design_loop.views").joinpath("style.css").read_text(encoding="utf-8")
     head = join(
         [
             Markup('<meta charset="utf-8">'),
             Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
             Markup(f'<meta http-equiv="Content-Security-Policy" content="{esc(_POLICY)}">'),
             tag("title", f"{config.name}: proposers compared – design-loop"),
-            tag("style", Markup(style + _STYLE)),
+            tag("style", Markup(page_css() + _STYLE)),
         ]
     )
     targets = tag("ul", join(tag("li", t.text()) for t in config.targets))

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
 from defects.errors import DesignLoopError
 from design_loop.ledger import Ledger
 from design_loop.report import sections
 from design_loop.summary import summarise_campaign
-from design_loop.views.html import Markup, esc, join, tag
-
-# Nothing may be fetched or run: what the page needs is in it.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+from design_loop.views.document import VIEWER_SCRIPTS, document
 
 
 class ReportError(DesignLoopError):
@@ -59,26 +54,15 @@ def build_page(ledger: Ledger, campaign: str) -> str:
     parts = [
         sections.headline(summary),
         sections.candidates(summary),
-        sections.agreement(summary),
-        sections.progress(summary),
+        sections.methods(summary),
+        sections.discovery(ledger, summary),
+        sections.agreement(ledger, summary),
+        sections.quality(summary),
         sections.funnel(summary),
+        sections.rounds(summary),
         sections.failures(ledger, summary),
         sections.models(ledger, summary),
         sections.settings(summary),
     ]
-    return _document(f"{summary.campaign.id} – design-loop", parts)
-
-
-def _document(title: str, parts: Sequence[Markup]) -> str:
-    style = resources.files("design_loop.views").joinpath("style.css").read_text(encoding="utf-8")
-    head = join(
-        [
-            Markup('<meta charset="utf-8">'),
-            Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            Markup(f'<meta http-equiv="Content-Security-Policy" content="{esc(_POLICY)}">'),
-            tag("title", title),
-            tag("style", Markup(style)),
-        ]
-    )
-    body = tag("main", join(parts))
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+    scripts = VIEWER_SCRIPTS if summary.candidates else ()
+    return document(f"{summary.campaign.id} – design-loop", parts, scripts)

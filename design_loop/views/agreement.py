@@ -1,9 +1,9 @@
 """How well what was asked for, predicted and labelled agree: the numbers behind parity plots.
 
-The published figure (Al-Maeeni, Derkach, Ustyuzhanin 2024, Figure 4) shows the quarter of the samples
-with the smallest surrogate error and gives R² and RMSE of that quarter. Such a choice makes even
-unrelated numbers agree: of uncorrelated Gaussian pairs the best quarter has R² 0.87. So every figure
-here stands beside that over all, and beside the same of the same values paired at random.
+The published figure (Al-Maeeni, Derkach, Ustyuzhanin 2024, Figure 4) shows the quarter of the
+samples with the smallest surrogate error and gives R² and RMSE of that quarter. Such a choice makes
+even unrelated numbers agree: of uncorrelated Gaussian pairs the best quarter has R² 0.87. So every
+figure here stands beside that over all, and beside the same of the same values paired at random.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class CrystalView:
         cell = Markup(f'<polygon class="cell" points="{self._cell}"/>')
         return Markup(
             '<svg class="defs" aria-hidden="true" width="0" height="0"><defs>'
-            f'<g id="host">{cell}{atoms}</g></defs></svg>'
+            f'<g id="host" class="host">{cell}{atoms}</g></defs></svg>'
         )
 
     def draw(self, configuration: Mapping[str, Any], description: str) -> Markup:

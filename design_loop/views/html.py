@@ -39,7 +39,10 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], words: Sequence[int] = (0,)
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    words: Sequence[int] = (0,),
+    label: str = "table",
 ) -> Markup:
     """A table that scrolls sideways on narrow screens.
 
@@ -51,6 +54,8 @@ def table(
         Cells.
     words
         Columns of words, to the left; the others are numbers, to the right.
+    label
+        What the table holds, for those who reach it with the keyboard to scroll it.
     """
 
     def cells(kind: str, row: Sequence[object]) -> Markup:
@@ -60,4 +65,11 @@ def table(
 
     head = tag("thead", tag("tr", cells("th", columns)))
     body = tag("tbody", join(tag("tr", cells("td", row)) for row in rows))
-    return tag("div", tag("table", head, body), class_="wide")
+    return tag(
+        "div",
+        tag("table", head, body),
+        class_="scroll",
+        tabindex="0",
+        role="region",
+        aria_label=label,
+    )

@@ -1,0 +1,59 @@
+"""The head of a campaign's page: what it is, what was asked for, what came out."""
+
+from __future__ import annotations
+
+from design_loop.progress.state import duration
+from design_loop.summary import CampaignSummary
+from design_loop.views.html import Markup, join, number, tag
+from design_loop.views.naming import STATES, host_of, proposer_of, unit
+
+
+def headline(summary: CampaignSummary) -> Markup:
+    """Name, state, targets, and the four figures that are asked for first."""
+    campaign = summary.campaign
+    error = (campaign.error or "").strip().splitlines()
+    state = STATES.get(str(campaign.state), str(campaign.state))
+    about = (
+        f"{campaign.id}: {host_of(campaign)}, proposer {proposer_of(campaign)}, {state}, "
+        f"started {campaign.created:%Y-%m-%d %H:%M} UTC"
+    )
+    return tag(
+        "header",
+        tag("h1", campaign.name),
+        tag("p", about),
+        tag("p", tag("strong", error[-1]), class_="error") if error else "",
+        targets(summary),
+        tiles(summary),
+    )
+
+
+def targets(summary: CampaignSummary) -> Markup:
+    """What was asked for."""
+    listed = (
+        tag("li", f"{t.text()} {unit(summary.campaign, t.property)}".strip())
+        for t in summary.targets
+    )
+    return tag("ul", join(listed), class_="targets")
+
+
+def tiles(summary: CampaignSummary) -> Markup:
+    """Hits, best distance, rounds, time."""
+    labelled = len(summary.candidates)
+    sources = {str(c.source) for c in summary.candidates}
+    kind = "unverified (surrogate's values)" if sources == {"surrogate"} else "verified"
+    rounds = sum(r.done and r.number > 0 for r in summary.rounds)
+    seconds = sum(r.total_seconds for r in summary.rounds)
+    figures = [
+        (summary.hits, f"of {labelled} {kind} candidates meet all targets"),
+        (number(summary.best_error), "eV, smallest distance to the targets"),
+        (f"{rounds} of {summary.campaign.config.get('rounds', '?')}", "rounds done"),
+        (duration(seconds), "in all steps"),
+    ]
+    return tag(
+        "div",
+        join(
+            tag("div", tag("b", value), tag("span", words), class_="tile")
+            for value, words in figures
+        ),
+        class_="tiles",
+    )

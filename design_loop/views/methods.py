@@ -1,0 +1,113 @@
+"""What was done, in sentences that a paper's methods section can start from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from design_loop.summary import CampaignSummary
+from design_loop.views.html import Markup, join, tag
+from design_loop.views.naming import host_of, proposer_of, unit
+
+_PROPOSERS = {
+    "random": "random configurations of the rules, none twice",
+    "genetic": "a genetic algorithm (pymoo) on the surrogate",
+    "tpe": "a tree-structured Parzen estimator (Optuna) on the surrogate",
+    "gibbs": "Gibbs sampling of a pairwise formula of the energy",
+    "nearest": "the dataset's configurations nearest to the targets",
+    "hybrid": "a language model, refined by local moves on the surrogate",
+}
+_ORACLES = {
+    "xtb": "GFN1-xTB (tblite)",
+    "table": "a table of known labels, looked up by symmetry class",
+    "ase": "an ASE calculator",
+}
+
+
+def methods(summary: CampaignSummary) -> Markup:
+    """The method of a campaign from its recorded settings."""
+    config = summary.campaign.config
+    parts = [_space(summary, config), _proposing(summary, config), _screening(config),
+             _verifying(summary, config), _learning(summary, config)]  # fmt: skip
+    return join(tag("p", words) for words in parts if words)
+
+
+def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = config.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _space(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
+    rules = _section(config, "rules")
+    defects = ", ".join(str(d) for d in rules.get("defects") or ())
+    low, high = rules.get("min_defects", 1), rules.get("max_defects", "?")
+    targets = "; ".join(
+        f"{t.text()} {unit(summary.campaign, t.property)}".strip() for t in summary.targets
+    )
+    return (
+        f"Defect configurations of {host_of(summary.campaign)} with {low} to {high} point defects "
+        f"({defects}) were searched for {targets}. Configurations that the host's symmetry group "
+        "carries into each other count as one."
+    )
+
+
+def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
+    kind, generation = proposer_of(summary.campaign), _section(config, "generation")
+    rounds = (
+        f"{generation.get('samples', '?')} proposals in each of {config.get('rounds', '?')} rounds"
+    )
+    if kind in ("llm", "llm-fixed"):
+        base = str(config.get("base_model", "a base model")).rstrip("/").rsplit("/", 1)[-1]
+        constrained = (
+            " under a grammar of the rules" if generation.get("constrained", False) else ""
+        )
+        return (
+            f"Proposed by a language model ({base}) with LoRA adapters, {rounds}: sampled"
+            f"{constrained} at temperature {generation.get('temperature', '?')} from instructions "
+            "that state the properties wanted (Al-Maeeni, Derkach, Ustyuzhanin 2024)."
+        )
+    return f"Proposed by {_PROPOSERS.get(kind, kind)}, {rounds}."
+
+
+def _screening(config: Mapping[str, Any]) -> str:
+    selection, surrogate = _section(config, "selection"), _section(config, "surrogate")
+    quantile = selection.get("quantile")
+    share = f"the best {100 * quantile:g} %" if isinstance(quantile, (int, float)) else "the best"
+    return (
+        f"A surrogate (kind {surrogate.get('kind', '?')}) predicted every new candidate with a "
+        f"calibrated spread; {share} by surrogate error were kept, and up to "
+        f"{selection.get('budget', '?')} per round of them chosen with a weight of "
+        f"{selection.get('diversity', '?')} on diversity."
+    )
+
+
+def _verifying(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
+    oracle = _section(config, "oracle")
+    kind = str(oracle.get("kind", "?"))
+    if kind == "none":
+        return (
+            "There was no oracle: what is called a label here is the surrogate's own prediction, "
+            "as in the published one-pass system."
+        )
+    name = _ORACLES.get(kind, kind)
+    settings = _section(oracle, "settings")
+    if kind == "ase":
+        name = f"{settings.get('calculator', settings.get('factory', 'an ASE calculator'))} (ASE)"
+    f = summary.funnel
+    return (
+        f"The chosen were verified by {name} on ideal structures unless its settings relax them: "
+        f"{f.verified} labels, {f.failed} given up after retries."
+    )
+
+
+def _learning(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
+    again = "The surrogate was refitted to everything labelled after every round"
+    if proposer_of(summary.campaign) not in ("llm", "hybrid"):
+        return f"{again}."
+    adapter, learn = _section(config, "adapter"), _section(config, "learn")
+    rank = f"rank {adapter.get('rank', '?')}, learning rate {adapter.get('learning_rate', '?')}"
+    return (
+        f"{again}, and the adapter ({rank}) trained anew from the "
+        f"{learn.get('start_from', 'base')}: every verified candidate became an instruction with "
+        "the properties that it really has."
+    )
