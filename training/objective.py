@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+# A shorter common beginning is not worth a pass of its own.
+_SHORTEST = 16
 # Architectures whose logits are the output layer applied to the last hidden state and nothing else.
 _PLAIN_HEAD = frozenset({"llama", "mistral", "qwen2", "qwen3", "gpt_neox", "phi3"})
 
@@ -18,11 +20,16 @@ class AnswerLoss(nn.Module):
     model : PreTrainedModel or PeftModel
         Trained through this module, so that a data-parallel wrapper around it sees the forward
         pass.
+    share_prefix : bool
+        Compute what all instructions of a batch begin with (host, rules) once instead of once per
+        instruction: the same gradient but for dropout, which then is drawn once for the shared
+        part. Not together with recomputed activations, which cannot keep a cache, nor with a
+        sharded base.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, share_prefix: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.share_prefix = model, share_prefix
 
     def forward(
         self, ids: torch.Tensor, labels: torch.Tensor, weights: torch.Tensor
@@ -48,8 +55,40 @@ class AnswerLoss(nn.Module):
         base = getattr(self.model, "get_base_model", lambda: self.model)()
         if base.config.model_type in _PLAIN_HEAD:
             # A vocabulary of 128,000 on a prompt of 3,500 tokens is 1.8 GB of logits for nothing.
-            hidden = base.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-            logits = base.get_output_embeddings()(hidden[answer])
+            shared = common_prefix(ids, answer) if self.share_prefix else 0
+            hidden = _hidden(base.get_decoder(), ids, shared)[:, :-1]
+            logits = base.get_output_embeddings()(hidden[answer[:, shared:]])
         else:
             logits = base(input_ids=ids, use_cache=False).logits[:, :-1][answer]
         return functional.cross_entropy(logits.float(), target[answer], reduction="none"), answer
+
+
+def common_prefix(ids: torch.Tensor, answer: torch.Tensor) -> int:
+    """Tokens that all rows begin with, of the prompts only; 0 where sharing them does not pay.
+
+    Parameters
+    ----------
+    ids : (b, t) int64
+    answer : (b, t - 1) bool
+        Where the next token is one of the answer.
+    """
+    if len(ids) < 2:
+        return 0
+    same = (ids == ids[:1]).all(dim=0)[:-1] & ~answer.any(dim=0)
+    length = int(same.long().cumprod(dim=0).sum())
+    return length if length >= _SHORTEST else 0
+
+
+def _hidden(decoder: nn.Module, ids: torch.Tensor, shared: int) -> torch.Tensor:
+    """Last hidden states behind the shared beginning, shape (b, t - shared, width)."""
+    if not shared:
+        return decoder(input_ids=ids, use_cache=False).last_hidden_state
+    from transformers import DynamicCache
+
+    # Keys and values of the beginning stay in the graph: its gradient is the sum over the batch.
+    cache = DynamicCache()
+    decoder(input_ids=ids[:1, :shared], past_key_values=cache, use_cache=True)
+    cache.batch_repeat_interleave(len(ids))
+    return decoder(
+        input_ids=ids[:, shared:], past_key_values=cache, use_cache=True
+    ).last_hidden_state

@@ -68,7 +68,8 @@ class _Run:
         base, self.tokenizer = base_of(spec, device, bf16=bf16, empty=self.parallel.sharded)
         self.model = add_lora(base, spec, weights)
         files = weight_files(spec.base) if self.parallel.sharded else ()
-        objective = self.parallel.place(AnswerLoss(self.model), files)
+        share = not (self.parallel.sharded or self.h.gradient_checkpointing)
+        objective = self.parallel.place(AnswerLoss(self.model, share_prefix=share), files)
         pad = self.tokenizer.pad_token_id
         self.steps = Steps(objective, self.h, self.parallel, pad_id=pad, bf16=bf16)
         self.step = self.epoch = self.batch = self.tokens = 0
