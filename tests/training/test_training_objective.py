@@ -33,7 +33,7 @@ def batch(shared, lengths=(9, 14, 11, 9)):
     generator = torch.Generator().manual_seed(1)
     draw = lambda n: torch.randint(10, 40, (n,), generator=generator).tolist()  # noqa: E731
     beginning = draw(shared)
-    rows = [Encoded(torch.tensor(beginning + [i] + draw(n)).numpy(), shared + 4 + i, 1.0 + i)
+    rows = [Encoded(torch.tensor([*beginning, i, *draw(n)]).numpy(), shared + 4 + i, 1.0 + i)
             for i, n in enumerate(lengths)]  # fmt: skip
     arrays = collate(rows, 0)
     return tuple(torch.from_numpy(arrays[name]) for name in ("input_ids", "labels", "weights"))
@@ -51,9 +51,13 @@ def gradient(model, tensors, *, share):
 def test_a_shared_beginning_changes_neither_loss_nor_gradient(model):
     tensors = batch(30)
     calls = []
-    handle = model.get_base_model().get_decoder().register_forward_pre_hook(
-        lambda _module, _args, kwargs: calls.append(tuple(kwargs["input_ids"].shape)),
-        with_kwargs=True,
+    handle = (
+        model.get_base_model()
+        .get_decoder()
+        .register_forward_pre_hook(
+            lambda _module, _args, kwargs: calls.append(tuple(kwargs["input_ids"].shape)),
+            with_kwargs=True,
+        )
     )
     loss, whole = gradient(model, tensors, share=False)
     shared_loss, shared = gradient(model, tensors, share=True)
