@@ -18,9 +18,11 @@ from design_loop.cli.output import (
     WorkdirOption,
     print_json,
     print_tables,
+    same_place,
     stoppable,
     store_target,
 )
+from design_loop.cli.show import show
 from design_loop.cli.watch import watch
 
 if TYPE_CHECKING:
@@ -112,56 +114,7 @@ def list_(
     print_tables(campaigns_table(campaigns))
 
 
-@app.command()
-def show(
-    campaign: IdArgument,
-    workdir: WorkdirOption = WORKDIR,
-    store: StoreOption = None,
-    top: Annotated[int, typer.Option(min=0, help="How many candidates to list.")] = 10,
-    pareto: Annotated[
-        bool, typer.Option("--pareto", help="Only the Pareto front and how it grew.")
-    ] = False,
-    fmt: FormatOption = Format.table,
-) -> None:
-    """Show a campaign: its rounds, what was dropped and why, where the time went, candidates."""
-    summary = _summary(campaign, workdir, store)
-    if pareto:
-        from design_loop.pareto import front_of
-        from design_loop.tables import pareto_tables
-
-        front = front_of(summary)
-        if fmt is Format.json:
-            print_json(front)
-        else:
-            print_tables(*pareto_tables(front))
-        return
-    if fmt is Format.json:
-        from design_loop.export import candidate_dict
-
-        print_json(
-            _campaign_dict(summary.campaign)
-            | {
-                "targets": [t.text() for t in summary.targets],
-                "hits": summary.hits,
-                "best_error": summary.best_error,
-                "funnel": _plain(summary.funnel),
-                "rounds": [_plain(r) for r in summary.rounds],
-                "candidates": [candidate_dict(c) for c in summary.candidates[:top]],
-            }
-        )
-        return
-    from design_loop import tables
-
-    state = f"{summary.campaign.id}: {summary.campaign.state}"
-    error = (summary.campaign.error or "").strip().splitlines()
-    typer.echo(state + (f" ({error[-1]})" if error else ""))
-    typer.echo(f"targets: {'; '.join(t.text() for t in summary.targets)}\n")
-    shown = [tables.rounds_table(summary.rounds), tables.times_table(summary.rounds)]
-    if summary.funnel.drops:
-        shown.append(tables.drops_table(summary))
-    print_tables(*shown, tables.candidates_table(summary, top))
-
-
+app.command()(show)
 app.command()(watch)
 
 
@@ -235,12 +188,8 @@ def _how(progress: Progress, workdir: Path, store: str | None) -> str:
     """The command that goes on, with the options that this one had."""
     if not progress.campaign:
         return "No campaign had begun."
-    words = ["design-loop campaign resume", progress.campaign]
-    if workdir != WORKDIR:
-        words.append(f"--workdir {workdir}")
-    if store is not None:
-        words.append(f"--store {store}" if "://" not in store else "--store ...")
-    return f"Go on with: {' '.join(words)}"
+    place = same_place(workdir, store)
+    return f"Go on with: design-loop campaign resume {progress.campaign}{place}"
 
 
 def _ledger(workdir: Path, store: str | None, *, upgrade: bool = False) -> Ledger:
@@ -270,9 +219,3 @@ def _campaign_dict(campaign: Any) -> dict[str, Any]:
         "error": campaign.error,
         "versions": dict(campaign.versions),
     }
-
-
-def _plain(record: Any) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(record)

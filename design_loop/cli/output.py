@@ -53,6 +53,14 @@ def store_target(workdir: Path, store: str | None) -> str:
     return store or str(workdir / "ledger.sqlite")
 
 
+def same_place(workdir: Path, store: str | None) -> str:
+    """The options with which another command finds the same campaigns; passwords are left out."""
+    words = "" if workdir == WORKDIR else f" --workdir {workdir}"
+    if store is not None:
+        words += f" --store {store}" if "://" not in store else " --store ..."
+    return words
+
+
 def make_rules(defects: list[str], low: int, high: int) -> Rules:
     """Rules from options.
 

@@ -157,7 +157,7 @@ def test_interrupt_ends_with_130_and_the_command_to_go_on(root, tmp_path, number
 def test_list_and_show_as_tables(cli, played):
     workdir, name = played
     assert name in cli("campaign", "list", "--workdir", workdir).out
-    shown = cli("campaign", "show", name, "--workdir", workdir, "--top", 3).out
+    shown = cli("campaign", "show", name, "--workdir", workdir, "--top", 3, "--details").out
     assert "homo_lumo_gap in 0.6..0.9" in shown
     assert "duplicate_in_training" in shown
     assert "best 3 of 15" in shown
