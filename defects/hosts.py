@@ -124,7 +124,12 @@ class Host:
         delta = self.frac_coords[:, None, :] - self.frac_coords[None, :, :]
         delta[..., :2] -= np.round(delta[..., :2])
         best = np.full(delta.shape[:2], np.inf)
-        for i, j in product((-1, 0, 1), repeat=2):
+        # Nothing lies farther off in the plane than half of both vectors; how many cells that is
+        # depends on the cell's shape: one where its sides are alike, more in 8x1.
+        plane = self.lattice[:2]
+        farthest = np.linalg.norm(plane, axis=1).sum() / 2
+        reach = (farthest * np.linalg.norm(np.linalg.pinv(plane), axis=0) + 0.5).astype(int)
+        for i, j in product(*(range(-n, n + 1) for n in reach)):
             shifted = (delta + np.array([i, j, 0])) @ self.lattice
             best = np.minimum(best, np.linalg.norm(shifted, axis=-1))
         return best

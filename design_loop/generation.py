@@ -194,11 +194,12 @@ def _rules(
             "no rules: name the allowed defects with --defect V_S --defect Se_S ..., or give an "
             "adapter, which knows those it was trained with"
         )
-    rules = Rules(
-        defects=names,
-        min_defects=low if low is not None else trained.get("min_defects", 1),
-        max_defects=high if high is not None else trained.get("max_defects", 6),
-    )
+    # Other defects than it was trained with: what else it was told of those means nothing.
+    given = {} if defects else dict(trained)
+    given["defects"] = names
+    given["min_defects"] = low if low is not None else trained.get("min_defects", 1)
+    given["max_defects"] = high if high is not None else trained.get("max_defects", 6)
+    rules = Rules.model_validate(given)
     rules.validate_for(host)
     if facts.get("host") and facts["host"].split("-")[0] != host.key.split("-")[0]:
         raise ModelError(f"the adapter was trained on {facts['host']}, asked for is {host.key}")

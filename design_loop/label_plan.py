@@ -50,8 +50,8 @@ def candidates(host: Host, rules: Rules, sampling: Sampling, seed: int) -> Itera
     """
     rules.validate_for(host)
     if sampling == "enumerate":
-        top = min(rules.max_defects, len(rules.options(host)))
-        for n_defects in range(rules.min_defects, top + 1):
+        low, high = rules.number(host)
+        for n_defects in range(low, min(high, len(rules.options(host))) + 1):
             yield from enumerate_configurations(host, rules, n_defects)
     elif sampling == "random":
         yield from _random(host, rules, seed)
@@ -70,4 +70,5 @@ def _random(host: Host, rules: Rules, seed: int) -> Iterator[Configuration]:
             continue
         in_vain = 0
         seen.add(configuration.key)
-        yield configuration.canonical()
+        # The canonical placement where it keeps the rules, else one that does.
+        yield rules.place(configuration.canonical()) or configuration

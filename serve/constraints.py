@@ -14,7 +14,6 @@ from typing import Any
 
 from defects.errors import RuleError
 from defects.hosts import Host
-from defects.rules import Rules
 from defects.text import Frame, Request, answer_grammar
 from serve.hosts import MAX_CELLS, HostTable
 from serve.schemas import Constraint
@@ -59,11 +58,7 @@ class ConstraintTable:
                 f"a host of {host.n_sites} sites is too large to constrain answers for (at most "
                 f"{MAX_SITES})"
             )
-        rules = Rules(
-            defects=tuple(constraint.defects),
-            min_defects=constraint.min_defects,
-            max_defects=constraint.max_defects,
-        )
+        rules = constraint.rules
         rules.validate_for(host)
         return Request(host, rules, {}, Frame(constraint.matrix, constraint.shift))
 
@@ -77,12 +72,12 @@ class ConstraintTable:
 
 def constraint_of(request: Request, fmt: str) -> dict[str, Any]:
     """The JSON form of a request's constraint, as a client sends it."""
+    rules = request.rules.model_dump(mode="json", exclude={"min_separation"})
+    always = ("defects", "min_defects", "max_defects")
     return {
         "host": request.host.name,
         "supercell": list(request.host.supercell),
-        "defects": list(request.rules.defects),
-        "min_defects": request.rules.min_defects,
-        "max_defects": request.rules.max_defects,
+        **{name: value for name, value in rules.items() if value or name in always},
         "format": fmt,
         "matrix": list(request.frame.matrix),
         "shift": list(request.frame.shift),

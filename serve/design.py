@@ -19,9 +19,8 @@ from defects.asking import draw_asked
 from defects.configuration import Configuration
 from defects.errors import DesignLoopError, ParseError, RuleError
 from defects.hosts import Host
-from defects.rules import Rules
 from defects.structures import to_structure
-from defects.targets import probability_of_meeting, surrogate_error
+from defects.targets import probability_of_meeting, resolved, surrogate_error
 from defects.text import (
     Frame,
     Request,
@@ -83,7 +82,7 @@ def requests_of(body: DesignBody, host: Host) -> list[Request]:
     """
     if not can_constrain(host):
         raise RuleError(f"a host of {host.n_sites} sites is too large (at most {MAX_SITES})")
-    rules = Rules(**body.rules.model_dump())
+    rules = body.rules
     rules.validate_for(host)
     rng = np.random.default_rng(body.seed)
     found = []
@@ -152,10 +151,12 @@ def read_samples(
 def rank(body: DesignBody, read: Read, predictions: dict[str, Any]) -> list[dict[str, Any]]:
     """Candidates by surrogate error, among equals by the probability that the targets are met."""
     rows = []
+    # No labels are known here: how far properties lie apart is told by the predictions themselves.
+    targets = resolved(body.targets, [p["mean"] for p in predictions["predictions"]])
     for found, prediction in zip(read.found, predictions["predictions"], strict=True):
         mean, std = prediction["mean"], prediction["std"]
-        error = surrogate_error(body.targets, mean)
-        chance = probability_of_meeting(body.targets, mean, std)
+        error = surrogate_error(targets, mean)
+        chance = probability_of_meeting(targets, mean, std)
         if math.isfinite(error) and math.isfinite(chance):
             rows.append((error, -chance, found, prediction))
         else:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from defects.errors import TargetError
+from defects.rules import Rules
 from defects.targets import Target, parse_target
-from serve.schemas import DefectName, Prediction, Repetition
+from serve.schemas import Prediction, Repetition
 
 LARGEST = 1e6
 """Largest absolute value of a number in a target, in the property's unit."""
@@ -30,7 +31,9 @@ def _target(value: Any) -> Any:
 
 
 def _bounded(target: Target) -> Target:
-    numbers = (target.value, target.min, target.max, target.tolerance)
+    numbers = (
+        target.value, target.min, target.max, target.tolerance, target.scale, target.reference
+    )  # fmt: skip
     if any(n is not None and abs(n) > LARGEST for n in numbers) or len(target.property) > 64:
         raise ValueError(f"numbers of a target are at most {LARGEST:g}, names 64 characters")
     return target
@@ -46,27 +49,13 @@ TargetItem = Annotated[
 ConfigurationItem = dict[str, Any]
 
 
-class RulesBody(_Body):
-    """Which defects a design may make, and how many."""
-
-    defects: tuple[DefectName, ...] = Field(min_length=1, max_length=64)
-    min_defects: int = Field(default=1, ge=1, le=256)
-    max_defects: int = Field(default=6, ge=1, le=256)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> RulesBody:
-        if self.min_defects > self.max_defects:
-            raise ValueError(f"min_defects {self.min_defects} is above max_defects")
-        return self
-
-
 class DesignBody(_Body):
     """Body of POST /v1/design."""
 
     model: str = Field(min_length=1, max_length=300, description="base, or base:ADAPTER")
     host: str = Field(min_length=1, max_length=100)
     supercell: tuple[Repetition, Repetition, Repetition]
-    rules: RulesBody
+    rules: Rules
     targets: list[TargetItem] = Field(min_length=1, max_length=16)
     count: int = Field(default=10, ge=1, le=1000, description="most candidates in the answer")
     samples: int | None = Field(
@@ -116,7 +105,7 @@ class DesignCandidate(BaseModel):
     """The values that its prompt asked for."""
     prediction: Prediction
     surrogate_error: float
-    """Weighted mean distance of the prediction to the targets."""
+    """Weighted mean distance of the prediction to the targets; see `defects.targets`."""
     probability: float
     """That all targets are met, by mean and spread."""
     samples: int

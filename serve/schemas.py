@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from defects.errors import RuleError
-from defects.rules import parse_defect
+from defects.rules import Rules
 from serve.structures import CifStructure, PlainStructure
 
 Prompt = Annotated[str, Field(min_length=1, max_length=400_000)]
@@ -20,17 +19,6 @@ Stop = Annotated[str, Field(min_length=1, max_length=256)]
 Repetition = Annotated[int, Field(ge=1, le=64)]
 FrameEntry = Annotated[int, Field(ge=-1, le=1)]
 Shift = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-
-
-def _defect(name: str) -> str:
-    try:
-        parse_defect(name)
-    except RuleError as error:
-        raise ValueError(str(error)) from error
-    return name
-
-
-DefectName = Annotated[str, Field(max_length=20), AfterValidator(_defect)]
 
 
 class _Body(BaseModel):
@@ -58,27 +46,30 @@ class Sampling(_Body):
     user: str | None = Field(default=None, max_length=200)
 
 
-class Constraint(_Body):
-    """What an answer may be: the rules of a request, from which the server builds the grammar."""
+class Constraint(Rules):
+    """What an answer may be: the rules of a request, from which the server builds the grammar.
+
+    The fields of `defects.rules.Rules`, and the host that they are for. Separations are not among
+    what a grammar can say; they are taken and left to whoever reads the answers.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field(min_length=1, max_length=100)
     supercell: tuple[Repetition, Repetition, Repetition]
-    defects: tuple[DefectName, ...] = Field(min_length=1, max_length=64)
-    min_defects: int = Field(default=1, ge=1, le=256)
-    max_defects: int = Field(default=6, ge=1, le=256)
     format: Literal["compact", "full"] = "compact"
     matrix: tuple[FrameEntry, FrameEntry, FrameEntry, FrameEntry] = (1, 0, 0, 1)
     """In-plane choice of lattice vectors of the full format's coordinates."""
     shift: tuple[Shift, Shift] = (0.0, 0.0)
     """Their origin, in fractional coordinates of the supercell."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Constraint:
-        if self.min_defects > self.max_defects:
-            raise ValueError(f"min_defects {self.min_defects} is above max_defects")
-        return self
+    def __hash__(self) -> int:
+        return hash((super().__hash__(), self.host, self.supercell, self.matrix, self.shift))
+
+    @property
+    def rules(self) -> Rules:
+        """The rules by themselves."""
+        return Rules(**{name: getattr(self, name) for name in Rules.model_fields})
 
 
 class CompletionBody(Sampling):

@@ -171,6 +171,7 @@ class InstructionSource:
         rng = np.random.default_rng([seed, epoch])
         if self.replay is not None:
             items = replayed(items, self.replay, rng)
+        plain = rules.plain
         examples = []
         for item in items:
             known = {p: item.properties[p] for p in self.properties if p in item.properties}
@@ -178,7 +179,7 @@ class InstructionSource:
                 continue
             prompt, answer = training_pair(
                 item.configuration,
-                rules,
+                plain if item.plain else rules,
                 known,
                 self.fmt,
                 rng,

@@ -296,7 +296,7 @@ def make_encoder(
     found = sorted({name for c in counts for name in c})
     labelled = most = max((sum(c.values()) for c in counts), default=1)
     if isinstance(rules, Rules):
-        most = max(most, rules.max_defects)
+        most = max(most, rules.number(host)[1])
     return SparseEncoder(
         host,
         [*wanted, *(d for d in found if d not in wanted)],

@@ -85,9 +85,14 @@ def training_pair(
     own : mapping, optional
         A user's own properties by name: their units and decimals.
     """
-    shown = random_member(configuration, rng)
-    if configuration.n_defects and rng.random() < anchor:
-        shown = anchored(shown, rng)
+    ours = rules.on(configuration.host)
+    if ours.site_specific:
+        # The host's group carries defects out of the places that the rules speak of.
+        shown = ours.image(configuration, rng) or configuration
+    else:
+        shown = random_member(configuration, rng)
+        if configuration.n_defects and rng.random() < anchor:
+            shown = anchored(shown, rng)
     names = random_subset(list(properties), rng, keep_all)
     frame = random_frame(configuration.host, rng) if fmt == "full" else Frame()
     request = Request(

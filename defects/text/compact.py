@@ -36,7 +36,7 @@ def longest_answer(request: Request) -> int:
         len(request.host.site_label(site)) + 1 + max(map(len, species))
         for site, species in options.items()
     ]
-    return sum(n + 1 for n in sorted(lines)[-request.rules.max_defects :])
+    return sum(n + 1 for n in sorted(lines)[-request.rules.number(request.host)[1] :])
 
 
 def parse_answer(text: str, request: Request) -> Configuration:

@@ -59,6 +59,9 @@ def longest_answer(request: Request, fmt: str) -> int:
 def parse_answer(text: str, request: Request, fmt: str) -> Configuration:
     """A sampled answer as a configuration that obeys the request's rules.
 
+    Where the answer breaks rules about particular sites and an equivalent placement keeps them, it
+    is that one (`Rules.place`): the same crystal.
+
     Raises
     ------
     ParseError
@@ -68,10 +71,11 @@ def parse_answer(text: str, request: Request, fmt: str) -> Configuration:
     if len(text) > limit:
         raise ParseError("malformed", f"{len(text)} characters, more than {limit}")
     configuration = _module(fmt).parse_answer(text, request)
-    violation = request.rules.violation(configuration)
-    if violation is not None:
+    placed = request.rules.place(configuration)
+    if placed is None:
+        violation = request.rules.violation(configuration) or ""
         raise ParseError("rule_violation", violation)
-    return configuration
+    return placed
 
 
 def _module(fmt: str):

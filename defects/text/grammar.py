@@ -16,7 +16,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
-from defects.text.full import coordinate_lines
+from defects.text.grammar_states import CompactStates, FullStates, Numbers, levels
 from defects.text.request import Request
 
 #: Alternatives beyond which a compact grammar says less: first not how many, then not in which
@@ -24,6 +24,7 @@ from defects.text.request import Request
 MAX_ALTERNATIVES = 60_000
 
 Alternative = tuple[str, int | None]
+States = tuple[tuple[Alternative, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,13 @@ def answer_grammar(request: Request, fmt: str) -> Grammar:
     Returns
     -------
     Grammar
-        `compact`: allowed sites in ascending order, so none twice, with allowed species, as many
-        as the rules say; where that would take more than `MAX_ALTERNATIVES` (a large host with a
-        large count) the count and then the order is left to the parser. `full`: every line
-        forced, except that allowed species may stand for the pristine ones, as many as the rules
-        say (beyond that size, the parser counts).
+        `compact`: allowed sites in ascending order, so none twice, with allowed species, a seed's
+        defects among them, numbers (in all, of each kind, on a sublattice) as the rules say; where
+        that would take more than `MAX_ALTERNATIVES` (a large host with large numbers) the numbers
+        of kinds, then all numbers, then order and seeds are left to the parser. `full`: every line
+        forced, except that allowed species may stand for the pristine ones, in such numbers
+        (beyond that size, the parser counts). Separations are left to the parser: a grammar would
+        have to remember every site that was named.
 
     Raises
     ------
@@ -158,6 +161,27 @@ def answer_grammar(request: Request, fmt: str) -> Grammar:
     if fmt != "compact":
         raise ValueError(f"format {fmt!r} is none of compact, full")
     return _compact(request)
+
+
+def _compact(request: Request) -> Grammar:
+    rules = request.rules.on(request.host)
+    for numbers in levels(rules):
+        found = _Builder(CompactStates(rules, numbers, True)).build(("start",), MAX_ALTERNATIVES)
+        if found is not None:
+            return Grammar(found)
+    found = _Builder(CompactStates(rules, Numbers((), 0), False)).build(("start",))
+    assert found is not None, "a grammar without a limit is always built"
+    return Grammar(found)
+
+
+def _full(request: Request) -> Grammar:
+    rules = request.rules.on(request.host)
+    for numbers in levels(rules):
+        limit = MAX_ALTERNATIVES if numbers.groups else None
+        found = _Builder(FullStates(request, rules, numbers)).build(("start",), limit)
+        if found is not None:
+            return Grammar(found)
+    raise AssertionError("a grammar without a limit is always built")
 
 
 class _Builder:
@@ -174,8 +198,8 @@ class _Builder:
             self._waiting.append(state)
         return self._numbers[state]
 
-    def build(self, start: Hashable, limit: int | None = None) -> Grammar | None:
-        """The grammar of everything reachable, or None with more than `limit` alternatives."""
+    def build(self, start: Hashable, limit: int | None = None) -> States | None:
+        """The states of everything reachable, or None with more than `limit` alternatives."""
         self._number(start)
         states: dict[int, tuple[Alternative, ...]] = {}
         total = 0
@@ -189,124 +213,31 @@ class _Builder:
                 (text, None if after is None else self._number(after))
                 for text, after in alternatives
             )
-        return Grammar(tuple(states[i] for i in range(len(states))))
+        return _alive(states)
 
 
-def _compact(request: Request) -> Grammar:
-    for counted, ordered in ((True, True), (False, True), (False, False)):
-        found = _Builder(_CompactStates(request, counted, ordered)).build(
-            ("line", 0, 0), MAX_ALTERNATIVES if ordered else None
+def _alive(states: dict[int, tuple[Alternative, ...]]) -> States:
+    """States from which an answer can end, numbered anew in their order, the start first."""
+    before: dict[int, list[int]] = {}
+    waiting = []
+    for state, alternatives in states.items():
+        for _, after in alternatives:
+            if after is not None:
+                before.setdefault(after, []).append(state)
+        if any(after is None for _, after in alternatives):
+            waiting.append(state)
+    alive = set(waiting)
+    while waiting:
+        for state in before.get(waiting.pop(), ()):
+            if state not in alive:
+                alive.add(state)
+                waiting.append(state)
+    number = {state: i for i, state in enumerate(sorted(alive))}
+    return tuple(
+        tuple(
+            (text, None if after is None else number[after])
+            for text, after in states[state]
+            if after is None or after in alive
         )
-        if found is not None:
-            return found
-    raise AssertionError("a grammar without a limit is always built")
-
-
-class _CompactStates:
-    """Alternatives of the states of the compact format.
-
-    States: ``("line", lowest, count)`` begins a line after `count` lines, sites from the
-    `lowest`-th allowed one on; ``("label", lowest, count, prefix)`` is within its label;
-    ``("species", i, count)`` follows the label of the `i`-th allowed site; ``("end", i, count)``
-    follows the line.
-    """
-
-    def __init__(self, request: Request, counted: bool, ordered: bool) -> None:
-        host, rules = request.host, request.rules
-        self.options = list(rules.options(host).items())
-        self.labels = [tuple(host.site_label(site).split(" ")) for site, _ in self.options]
-        self.low = min(rules.min_defects, len(self.options)) if counted else 1
-        self.high = rules.max_defects
-        self.counted, self.ordered = counted, ordered
-        # First and last allowed site of every beginning of a label: blocks, since sites are in
-        # the order of their labels' parts.
-        self.blocks: dict[tuple[str, ...], list[int]] = {}
-        for i, label in enumerate(self.labels):
-            for length in range(len(label) + 1):
-                self.blocks.setdefault(label[:length], [i, i])[1] = i
-
-    def __call__(self, state: Hashable) -> list[tuple[str, Hashable | None]]:
-        kind, i, count, *rest = state
-        if kind == "line":
-            return self._label(i, count, ())
-        if kind == "label":
-            return self._label(i, count, rest[0])
-        if kind == "species":
-            return [(species, ("end", i, count)) for species in self.options[i][1]]
-        return self._end(i, count)
-
-    def _label(
-        self, lowest: int, count: int, prefix: tuple[str, ...]
-    ) -> list[tuple[str, Hashable | None]]:
-        # Enough sites must be left for the fewest defects.
-        highest = len(self.options) - 1
-        if self.ordered:
-            highest -= max(0, self.low - count - 1)
-        first, last = self.blocks[prefix]
-        alternatives: list[tuple[str, Hashable | None]] = []
-        i = max(first, lowest)
-        while i <= min(last, highest):
-            longer = self.labels[i][: len(prefix) + 1]
-            text = longer[-1] + " "
-            if len(longer) == len(self.labels[i]):
-                alternatives.append((text, ("species", i, count)))
-            else:
-                # From the block's beginning on, it does not matter where the line before was.
-                alternatives.append((text, ("label", max(i, lowest), count, longer)))
-            i = self.blocks[longer][1] + 1
-        return alternatives
-
-    def _end(self, i: int, count: int) -> list[tuple[str, Hashable | None]]:
-        count += self.counted
-        alternatives: list[tuple[str, Hashable | None]] = []
-        if not self.counted or count >= self.low:
-            alternatives.append(("", None))
-        more = not self.counted or count < self.high
-        following = i + 1 if self.ordered else 0
-        if more and following < len(self.options):
-            alternatives.append(("\n", ("line", following, count)))
-        return alternatives
-
-
-def _full(request: Request) -> Grammar:
-    for counted in (True, False):
-        found = _Builder(_FullStates(request, counted)).build(
-            ("symbol", 0, 0), MAX_ALTERNATIVES if counted else None
-        )
-        if found is not None:
-            return found
-    raise AssertionError("a grammar without a limit is always built")
-
-
-class _FullStates:
-    """Alternatives of the states of the full format.
-
-    States: ``("symbol", site, count)`` begins a site after `count` changes; ``("place", site,
-    count)`` follows its symbol.
-    """
-
-    def __init__(self, request: Request, counted: bool) -> None:
-        host, rules = request.host, request.rules
-        self.pristine, self.options = host.species, rules.options(host)
-        self.coordinates = coordinate_lines(request)
-        self.low = rules.min_defects if counted else 0
-        self.high = rules.max_defects
-        self.counted = counted
-        # How many sites from each on may change.
-        self.left = [0] * (host.n_sites + 1)
-        for site in reversed(range(host.n_sites)):
-            self.left[site] = self.left[site + 1] + (site in self.options)
-
-    def __call__(self, state: Hashable) -> list[tuple[str, Hashable | None]]:
-        kind, site, count = state
-        if kind == "place":
-            if site + 1 == len(self.pristine):
-                return [(f"\n{self.coordinates[site]}", None)]
-            return [(f"\n{self.coordinates[site]}\n", ("symbol", site + 1, count))]
-        alternatives: list[tuple[str, Hashable | None]] = []
-        if count + self.left[site + 1] >= self.low:
-            alternatives.append((self.pristine[site], ("place", site, count)))
-        if count < self.high:
-            more = ("place", site, count + self.counted)
-            alternatives += [(species, more) for species in self.options.get(site, ())]
-        return alternatives
+        for state in number
+    )

@@ -10,6 +10,7 @@ from defects.hosts import Host
 from defects.properties import DECIMALS, Property, property_named
 from defects.rules import Rules
 from defects.text.frame import Frame
+from defects.text.rule_lines import rule_lines
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def header(request: Request) -> str:
         "Design point defects in a 2D crystal.",
         f"Host: {host.name}, supercell {size}",
         f"Allowed defects: {', '.join(rules.defects)}",
-        f"Number of defects: {rules.min_defects} to {rules.max_defects}",
+        "Number of defects: {} to {}".format(*rules.number(host)),
+        *rule_lines(rules),
         "Requested properties:",
         *(request.property_lines() or ["any"]),
         "Only the atom symbols may change; a vacancy is VAC.",

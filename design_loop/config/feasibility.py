@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from defects.errors import DatasetError, HostError, OracleError
+from defects.errors import DatasetError, HostError, OracleError, RuleError
 from defects.hosts import Host, builtin_hosts, get_host
 from defects.properties import VACANCY
 from defects.rules import parse_defect
@@ -92,12 +92,21 @@ def _rules(rules: Any, host: Host) -> Iterator[Problem]:
             )
         if now != VACANCY and now not in atomic_numbers:
             yield Problem(loc, f"{name}: there is no element {now}")
-    sites = len(rules.options(host))
+    if any(parse_defect(name)[1] not in host.species for name in rules.defects):
+        return
+    sites = len(rules.plain.options(host))
     if 0 < sites < rules.min_defects:
         yield Problem(
             ("rules", "min_defects"),
             f"{rules.min_defects}, but only {sites} sites of {host.key} may change",
         )
+    else:
+        try:
+            rules.validate_for(host)
+        except RuleError as error:
+            field, colon, text = str(error).partition(": ")
+            named = colon and field in type(rules).model_fields
+            yield Problem(("rules", field) if named else ("rules",), text if named else str(error))
 
 
 def _dataset(sections: Sections, host: Host | None) -> tuple[DatasetFacts | None, list[Problem]]:

@@ -16,6 +16,7 @@ from design_loop.config.consistency import contradictions
 from design_loop.config.explain import explain
 from design_loop.config.marks import Document, parse_yaml
 from design_loop.config.problems import CampaignFileError, Problem, did_you_mean, format_problem
+from design_loop.config.seeds import seeds_read
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +118,8 @@ def _read(text: str, name: str, folder: Path | None) -> CampaignConfig:
         if folder is not None:
             from design_loop.config.feasibility import infeasible
 
-            sections = _resolved(sections, folder)
-            problems += infeasible(sections)
+            sections, found = seeds_read(_resolved(sections, folder), folder)
+            problems += found + infeasible(sections)
     elif not document.problems:
         what = "is empty" if document.data is None else "is no mapping of keys to values"
         keys = ", ".join(n for n, f in CampaignConfig.model_fields.items() if f.is_required())

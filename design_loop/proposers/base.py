@@ -83,7 +83,7 @@ def as_samples(
         Sample(
             index=i,
             asked={},
-            text=build_answer(c, request, "compact"),
+            text=build_answer(context.domain.placed(c), request, "compact"),
             finish_reason="stop",
             adapter=kind,
             prompt=notes[i] if notes is not None else None,

@@ -57,6 +57,20 @@ class Domain:
     def __contains__(self, configuration: Configuration) -> bool:
         return self.rules.violation(configuration) is None and self.labelable(configuration)
 
+    def placed(self, configuration: Configuration) -> Configuration:
+        """A member where it keeps the rules; what is no member stays as it is."""
+        return self.rules.place(configuration) or configuration
+
+    def near(self, configuration: Configuration, rng: np.random.Generator) -> Configuration:
+        """A configuration that keeps the rules and has as many of these defects as they allow.
+
+        Itself where it does; the oracle may still not know it.
+        """
+        placed = self.rules.place(configuration)
+        if placed is not None:
+            return placed
+        return random_configuration(self.host, self.rules, rng, like=configuration)
+
     def random(self, rng: np.random.Generator) -> Configuration:
         """A random member: by the rules, again until it is one.
 

@@ -85,7 +85,7 @@ class Breeding:
     def child(self, a: Configuration, b: Configuration) -> Configuration:
         """A new member of the domain, as like its parents as the known ones leave room for."""
         rng = self.rng
-        crossed = self.cross(a, b)
+        crossed = self.domain.near(self.cross(a, b), rng)
         found = crossed if crossed in self.domain else a
         if rng.random() < self.mutation:
             found = self._moves.neighbour(found, rng) or found

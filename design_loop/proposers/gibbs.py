@@ -18,6 +18,7 @@ from design_loop.proposers.base import SearchProposer, as_samples
 from design_loop.proposers.domain import Domain
 from design_loop.proposers.energy import target_energy
 from design_loop.proposers.history import known_keys, labelled
+from design_loop.proposers.limits import Limits
 from design_loop.proposers.pairwise import Alternatives, PairwiseFormula, composition_features
 
 if TYPE_CHECKING:
@@ -113,9 +114,9 @@ class Chains:
     ) -> None:
         self.domain, self.alternatives = domain, alternatives
         self.targets, self.formulas = targets, formulas
-        rules = domain.rules
-        self._few = rules.min_defects
-        self._slots = min(rules.max_defects, len(set(alternatives.site.tolist())))
+        self._few, high = domain.rules.number(domain.host)
+        self._slots = min(high, len(domain.rules.options(domain.host)))
+        self._limits = Limits(domain.rules.on(domain.host), alternatives)
         self._allowed = domain.compositions(alternatives.kinds)
 
     def run(self, n: int, betas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -130,9 +131,11 @@ class Chains:
         codes = np.full((n, self._slots), -1, dtype=np.int64)
         encoded = self.alternatives.encode(start)
         codes[:, : encoded.shape[1]] = encoded
+        fixed = self._limits.fixed(start, codes)
         for beta in betas:
             for slot in range(self._slots):
-                codes[:, slot] = self._draw(codes, slot, float(beta), rng)
+                drawn = self._draw(codes, slot, float(beta), rng)
+                codes[:, slot] = np.where(fixed[:, slot], codes[:, slot], drawn)
         return codes
 
     def _draw(
@@ -163,6 +166,7 @@ class Chains:
         logits[:, size] += np.log(size)
         logits[there.sum(axis=1) < self._few, size] = -np.inf
         logits[~self._composition_allowed(after)[:, state_kind]] = -np.inf
+        logits[self._limits.broken(others, there)] = -np.inf
         # A chain whose every state is forbidden stays where it is.
         stuck = ~np.isfinite(logits).any(axis=1)
         choice = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)

@@ -51,7 +51,7 @@ class HybridProposer(LlmProposer):
             changed += 1
             samples[place] = replace(
                 samples[place],
-                text=build_answer(after, request, "compact"),
+                text=build_answer(context.domain.placed(after), request, "compact"),
                 finish_reason=REFINED,
                 prompt=(samples[place].prompt or "") + samples[place].text,
             )

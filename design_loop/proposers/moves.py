@@ -21,52 +21,58 @@ class Moves:
     ----------
     host : Host
     rules : Rules
+        Defects are put where these have room for them, and a seed's own stay.
     allowed : container of Configuration
         Only neighbours that are in it count.
     """
 
     def __init__(self, host: Host, rules: Rules, allowed: Container[Configuration]) -> None:
         self.host, self.rules, self.allowed = host, rules, allowed
-        self._options = rules.options(host)
-        self._sites = np.array(sorted(self._options))
+        self._ours = rules.on(host)
+        self._low, self._high = rules.number(host)
 
     def neighbour(
         self, configuration: Configuration, rng: np.random.Generator
     ) -> Configuration | None:
         """A random neighbour, or None where none was found."""
+        start = (self.rules.place(configuration) or configuration).changes
+        seeds = self._ours.contained(start)
         for _ in range(_TRIES):
-            changes = dict(configuration.changes)
+            changes = dict(start)
+            kept = seeds[int(rng.integers(len(seeds)))] if len(seeds) > 1 else dict(*seeds)
+            loose = sorted(set(changes) - set(kept))
             kind = rng.random()
-            if kind < 0.15 and len(changes) < self.rules.max_defects:
-                self._place(changes, rng)
-            elif kind < 0.3 and len(changes) > self.rules.min_defects:
-                del changes[self._one(changes, rng)]
+            if kind < 0.15 and len(changes) < self._high:
+                placed = self._place(changes, rng)
+            elif not loose:
+                continue
+            elif kind < 0.3 and len(changes) > self._low:
+                del changes[loose[int(rng.integers(len(loose)))]]
+                placed = True
             else:
-                moved = self._one(changes, rng)
-                species = changes.pop(moved)
+                species = changes.pop(loose[int(rng.integers(len(loose)))])
                 # Mostly the same defect elsewhere; else another one, there or elsewhere.
-                self._place(changes, rng, species if kind < 0.8 else None)
+                placed = self._place(changes, rng, species if kind < 0.8 else None)
+            if not placed or changes == start:
+                continue
             found = Configuration.from_changes(self.host, changes)
-            if found.changes != configuration.changes and found in self.allowed:
+            if found in self.allowed:
                 return found
         return None
 
-    def _one(self, changes: dict[int, str], rng: np.random.Generator) -> int:
-        sites = sorted(changes)
-        return sites[int(rng.integers(len(sites)))]
-
     def _place(
         self, changes: dict[int, str], rng: np.random.Generator, species: str | None = None
-    ) -> None:
-        """Put a defect on a free site; without a species any of those allowed there."""
-        while True:
-            site = int(self._sites[int(rng.integers(len(self._sites)))])
-            if site in changes:
-                continue
-            choices = self._options[site]
-            if species is None:
-                changes[site] = choices[int(rng.integers(len(choices)))]
-                return
-            if species in choices:
-                changes[site] = species
-                return
+    ) -> bool:
+        """Put a defect on a site that the rules leave open; of any kind without a species."""
+        ours = self._ours
+        open_ = ours.open(changes)
+        if species is not None:
+            of_species = np.array([s == species for s in ours.species])
+            open_ &= of_species[ours.kind]
+        sites = np.unique(ours.site[open_])
+        if not len(sites):
+            return False
+        site = int(sites[int(rng.integers(len(sites)))])
+        kinds = ours.kind[open_ & (ours.site == site)]
+        changes[site] = ours.species[int(kinds[int(rng.integers(len(kinds)))])]
+        return True

@@ -39,7 +39,8 @@ class Alternatives:
 
     def __init__(self, host: Host, rules: Rules) -> None:
         self.host, self.kinds = host, tuple(rules.defects)
-        options = rules.options(host)
+        # All sites of the elements: what is known also lies where the rules let nothing stand.
+        options = rules.plain.options(host)
         pairs = [(site, species) for site, choices in options.items() for species in choices]
         names = [Configuration.from_changes(host, {s: x}).description for s, x in pairs]
         self.species = [x for _, x in pairs]

@@ -88,7 +88,7 @@ class TpeProposer(SearchProposer):
         rng: np.random.Generator,
     ) -> Configuration | None:
         """The configuration, or one near it, that is new and allowed; None where there is none."""
-        here: Configuration | None = configuration
+        here: Configuration | None = context.domain.near(configuration, rng)
         for _ in range(_TRIES):
             if here is not None and here in context.domain and here.key not in known:
                 return here
@@ -113,14 +113,16 @@ class Slots:
 
         self.host = host
         allowed = rules.allowed()
-        #: Label -> (unit-cell atom, species): ``V_S@1`` is a vacancy on the second sublattice.
+        low, high = rules.number(host)
+        high = min(high, len(rules.options(host)))
+        #: Label -> (unit-cell atom, species): ``V_S@1`` is a vacancy on the second sublattice. All
+        #: of them, wherever the rules want it: what is known has to be told, too.
         self.kinds = {
             f"{now}_{was}@{atom}": (atom, now)
             for atom, was in enumerate(host.unit_species)
             for now in allowed.get(was, ())
         }
-        high = min(rules.max_defects, len(rules.options(host)))
-        self.distributions: dict[str, Any] = {"n": IntDistribution(rules.min_defects, high)}
+        self.distributions: dict[str, Any] = {"n": IntDistribution(low, high)}
         for slot in range(high):
             self.distributions[f"kind{slot}"] = CategoricalDistribution(tuple(self.kinds))
             if slot:
