@@ -1,4 +1,4 @@
-"""Finished adapters in local or shared folders, found by a checked name.
+"""Finished adapters in local or shared folders and in buckets, found by a checked name.
 
 A client names an adapter, never a path. A name fits a strict pattern, is looked up directly below
 the configured roots, and counts only when the folder is finished: `training` writes
@@ -8,6 +8,7 @@ the configured roots, and counts only when the folder is finished: `training` wr
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from defects.errors import ModelError
+from defects.folders import file_hash
+from serve.buckets import Bucket, is_address
+
+logger = logging.getLogger(__name__)
 
 ADAPTER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 MANIFEST = "manifest.json"
@@ -30,6 +35,10 @@ class AdapterNotFoundError(ModelError):
     """A well-formed name without a finished adapter under the roots (HTTP 404)."""
 
 
+class AdapterDamagedError(ModelError):
+    """A finished adapter whose files are not those that its manifest names (HTTP 409)."""
+
+
 @dataclass(frozen=True)
 class Adapter:
     """One finished adapter.
@@ -38,15 +47,19 @@ class Adapter:
     ----------
     name : str
         Folder name, e.g. ``r001-0123456789ab``.
-    path : Path
-        Resolved folder with `adapter_config.json` and `adapter_model.safetensors`.
+    path : Path or None
+        Resolved folder with `adapter_config.json` and `adapter_model.safetensors`; None for one in
+        a bucket, see `AdapterStore.folder`.
     manifest : dict
         What training recorded: base model and its hash, data hash, hyperparameters, metrics.
+    bucket : Bucket or None
+        Where it lies, if not in a folder.
     """
 
     name: str
-    path: Path
+    path: Path | None
     manifest: dict[str, Any] = field(default_factory=dict)
+    bucket: Bucket | None = None
 
 
 def check_adapter_name(name: str) -> str:
@@ -97,13 +110,17 @@ class AdapterStore:
 
     Parameters
     ----------
-    roots : iterable of Path
-        Folders whose direct subfolders are adapters; earlier roots win. A root that does not
-        exist (yet) is an empty one.
+    roots : iterable of Path or str
+        Folders, or addresses of buckets, whose direct subfolders are adapters; earlier roots win.
+        A root that does not exist (yet) is an empty one.
+    cache : Path, optional
+        Where adapters from buckets are kept.
     """
 
-    def __init__(self, roots: Iterable[Path]) -> None:
-        self.roots = tuple(Path(root) for root in roots)
+    def __init__(self, roots: Iterable[Path | str], cache: Path | None = None) -> None:
+        self.roots = tuple(
+            Bucket(str(root), cache) if is_address(root) else Path(root) for root in roots
+        )
 
     def get(self, name: str) -> Adapter:
         """Finished adapter of that name.
@@ -114,6 +131,8 @@ class AdapterStore:
             The name is not well formed.
         AdapterNotFoundError
             No root holds a finished folder of that name.
+        ModelError
+            A bucket cannot be read.
         """
         check_adapter_name(name)
         for root in self.roots:
@@ -122,14 +141,32 @@ class AdapterStore:
                 return adapter
         raise AdapterNotFoundError(f"no finished adapter {name!r}; see /v1/models for those served")
 
+    def folder(self, adapter: Adapter) -> Path:
+        """The adapter's folder on this machine, its files checked against the manifest.
+
+        Raises
+        ------
+        AdapterDamagedError
+            A file is missing or was altered.
+        """
+        try:
+            if adapter.bucket is not None:
+                return adapter.bucket.fetch(adapter.name, adapter.manifest)
+        except ModelError as error:
+            raise AdapterDamagedError(str(error)) from error
+        folder = adapter.path or Path()
+        for file, digest in (adapter.manifest.get("files") or {}).items():
+            if not _plain_file(folder / file, folder) or file_hash(folder / file) != digest:
+                raise AdapterDamagedError(
+                    f"adapter {adapter.name}: {file} was altered since it was trained, or is "
+                    "missing; copy the whole folder again"
+                )
+        return folder
+
     def __iter__(self) -> Iterator[Adapter]:
         seen: set[str] = set()
         for root in self.roots:
-            try:
-                names = sorted(entry.name for entry in root.iterdir())
-            except OSError:
-                continue  # the root appears with the first adapter
-            for name in names:
+            for name in _names(root):
                 if name in seen or not ADAPTER_NAME.fullmatch(name):
                     continue
                 adapter = _read(root, name)
@@ -138,8 +175,25 @@ class AdapterStore:
                     yield adapter
 
 
-def _read(root: Path, name: str) -> Adapter | None:
+def _names(root: Path | Bucket) -> list[str]:
+    try:
+        if isinstance(root, Bucket):
+            return root.names()
+        return sorted(entry.name for entry in root.iterdir())
+    except OSError:
+        return []  # the root appears with the first adapter
+    except ModelError as error:
+        # The adapters of other roots can be listed all the same.
+        logger.error("%s", error)
+        return []
+
+
+def _read(root: Path | Bucket, name: str) -> Adapter | None:
     """The adapter `name` directly below `root`, or None where it is missing or unfinished."""
+    if isinstance(root, Bucket):
+        found = root.manifest(name)
+        whole = found is not None and set(WEIGHTS) <= set(found["files"])
+        return Adapter(name, None, found, root) if found is not None and whole else None
     folder = root / name
     try:
         resolved_root, resolved = root.resolve(strict=True), folder.resolve(strict=True)

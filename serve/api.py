@@ -7,12 +7,14 @@ with a fake backend. `serve.ingress` runs it in Ray Serve.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
 from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from defects.errors import ModelError
 from serve.adapters import AdapterNameError, AdapterNotFoundError, AdapterStore, split_model_id
 from serve.auth import RULES, Auth
 from serve.config import LOOPBACK, ServeConfig
@@ -28,6 +30,8 @@ from serve.routes_completions import add_completions
 from serve.routes_design import add_design
 from serve.routes_operations import add_operations
 from serve.schemas import Health, ModelCard, ModelList
+
+logger = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -91,6 +95,9 @@ def build_api(
             raise ApiError(400, "invalid_model_name", str(error)) from error
         except AdapterNotFoundError as error:
             raise ApiError(404, "model_not_found", str(error)) from error
+        except ModelError as error:
+            logger.error("an adapter cannot be had: %s", error)
+            raise ApiError(503, "unavailable", "the adapters cannot be read; try again") from error
         return name
 
     add_operations(app, backend, metrics)

@@ -9,18 +9,40 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from defects.errors import ConfigError
+from serve.buckets import check_address, is_address
 
 # Ranks that vLLM's LoRA kernels are built for (vllm.config.lora.MaxLoRARanks); a contract test
 # compares the two.
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MODEL_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+
+
+def _adapter_root(value: object) -> object:
+    return check_address(str(value)) if is_address(value) else value
+
+
+# A Path would make one slash of the two in s3://.
+AdapterRoot = Annotated[
+    str | Path,
+    BeforeValidator(_adapter_root),
+    AfterValidator(lambda value: value if is_address(value) else Path(value)),
+]
 
 
 class EngineConfig(BaseModel):
@@ -41,12 +63,39 @@ class EngineConfig(BaseModel):
     """Skip compilation and graph capture: starts sooner; set to false on GPUs for throughput."""
     enable_prefix_caching: bool = True
     """Keep the key-value cache of shared prompt beginnings (one instruction, many samples)."""
+    cache_block_tokens: Literal[16, 32, 64, 128] | None = None
+    """Tokens per block of that cache, which shares whole blocks; None for 32 on a CPU, where vLLM's
+    128 is longer than a compact prompt, and for vLLM's own choice on a GPU."""
+    speculative_tokens: int = Field(default=0, ge=0, le=64)
+    """Tokens guessed per step by looking the last ones up in prompt and answer (n-gram
+    speculation); 0 for none. It pays where answers copy the prompt, as in the full format."""
     max_num_seqs: int = Field(default=256, ge=1)
     """Sequences decoded together in one step."""
+    max_batched_tokens: int | None = Field(default=None, ge=16)
+    """Tokens computed in one step, of prompts and answers; None for vLLM's choice, or what
+    `max_num_seqs` sequences with their guessed tokens need where that is more."""
     tensor_parallel_size: int = Field(default=1, ge=1)
     """GPUs that one replica's weights are split over; 1 on a CPU."""
     cpu_threads: int | None = Field(default=None, ge=1)
     """OpenMP threads of the engine on a CPU; None takes all cores that this process may use."""
+
+    @property
+    def fewest_batched_tokens(self) -> int:
+        """What a step has to take for every sequence to bring its guessed tokens."""
+        return self.max_num_seqs * (self.speculative_tokens + 1)
+
+    @model_validator(mode="after")
+    def _a_step_takes_them(self) -> EngineConfig:
+        if (
+            self.speculative_tokens
+            and self.max_batched_tokens is not None
+            and self.max_batched_tokens < self.fewest_batched_tokens
+        ):
+            raise ValueError(
+                f"max_batched_tokens must be at least max_num_seqs x (speculative_tokens + 1) = "
+                f"{self.fewest_batched_tokens}"
+            )
+        return self
 
 
 class LoraSettings(BaseModel):
@@ -109,8 +158,9 @@ class ServeConfig(BaseModel):
     """Folder of a Hugging Face causal LM, or its name on the hub; None serves no language model."""
     base_id: str = "base"
     """Name under which the base model is served; adapters are "<base_id>:<adapter name>"."""
-    adapter_roots: tuple[Path, ...] = ()
-    """Local or shared folders; each finished subfolder (with a manifest.json) is an adapter."""
+    adapter_roots: tuple[AdapterRoot, ...] = ()
+    """Local or shared folders, or addresses in a bucket (s3://, gs://); each finished subfolder
+    (with a manifest.json) is an adapter."""
     surrogate: Path | None = None
     """Folder of a fitted surrogate; None answers /v1/predict with 503 until one is swapped in."""
     host_files: tuple[Path, ...] = ()
@@ -240,7 +290,9 @@ def _resolved_against(config: ServeConfig, folder: Path) -> ServeConfig:
     return config.model_copy(
         update={
             "base_model": base,
-            "adapter_roots": tuple(absolute(root) for root in config.adapter_roots),
+            "adapter_roots": tuple(
+                root if is_address(root) else absolute(Path(root)) for root in config.adapter_roots
+            ),
             "host_files": tuple(absolute(file) for file in config.host_files),
             "surrogate": absolute(config.surrogate) if config.surrogate else None,
             "keys": absolute(config.keys) if config.keys else None,

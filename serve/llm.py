@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 from defects.errors import ModelError
-from serve.adapters import AdapterNameError, AdapterNotFoundError
+from serve.adapters import AdapterDamagedError, AdapterNameError, AdapterNotFoundError
 from serve.config import ServeConfig
 from serve.constraints import ConstraintTable
 from serve.engine_process import begin_imports
@@ -76,7 +76,7 @@ class LLMDeployment:
                     yield "".join(item)
                 else:
                     yield self._reply(item)
-        except (AdapterNameError, AdapterNotFoundError, ValueError) as error:
+        except (ModelError, ValueError) as error:
             yield self._refusal(error)
 
     async def check_health(self) -> None:
@@ -90,7 +90,7 @@ class LLMDeployment:
         try:
             async for item in await self._start(kind, body):
                 return self._reply(item)
-        except (AdapterNameError, AdapterNotFoundError, ValueError) as error:
+        except (ModelError, ValueError) as error:
             return self._refusal(error)
         return error_reply("the engine gave no answer", "internal_error", 500)
 
@@ -115,6 +115,11 @@ class LLMDeployment:
             return error_reply(str(error), "invalid_model_name", 400)
         if isinstance(error, AdapterNotFoundError):
             return error_reply(str(error), "model_not_found", 404)
+        if isinstance(error, AdapterDamagedError):
+            return error_reply(str(error), "model_damaged", 409)
+        if isinstance(error, ModelError):
+            logger.error("an adapter cannot be had: %s", error)
+            return error_reply("the adapters cannot be read; try again", "unavailable", 503)
         # vLLM refuses a request (too long, bad adapter) with a ValueError; its text is for users.
         logger.warning("request refused by the engine: %s", error)
         return error_reply(str(error).splitlines()[0], "invalid_request", 400)

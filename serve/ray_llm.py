@@ -39,6 +39,7 @@ from ray.llm._internal.serve.core.configs.openai_api_models import (
 from ray.llm._internal.serve.core.server.llm_server import LLMServer
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 
+from serve import checked_grammars
 from serve.adapters import AdapterStore, split_model_id
 from serve.config import ServeConfig
 from serve.engine_process import EngineContext
@@ -54,16 +55,21 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+LOOKUP = (4, 16)
+"""Fewest and most last tokens that n-gram speculation looks up: an atom's line has 15."""
+BATCHED_TOKENS = 4096
+"""Tokens of one step on a CPU; more prompts are read at once than with vLLM's 2048."""
+
 
 class LocalAdapterLoader:
-    """Stands in for Ray's `LoraModelLoader`: finds an adapter in a folder instead of a bucket.
+    """Stands in for Ray's `LoraModelLoader`: finds an adapter by a checked name, and checks it.
 
     Parameters
     ----------
     store : AdapterStore
         Where adapters may lie.
     download_timeout_s, max_tries
-        Given by Ray; nothing is downloaded here.
+        Given by Ray, and not needed: pyarrow has its own.
     """
 
     def __init__(
@@ -71,22 +77,25 @@ class LocalAdapterLoader:
     ) -> None:
         self.store = store
         self._loaded: dict[str, DiskMultiplexConfig] = {}
+        self._lock = asyncio.Lock()
 
     async def load_model_from_config(
         self, lora_model_id: str, llm_config: LLMConfig
     ) -> DiskMultiplexConfig:
         """Folder of the adapter in the model id; the same answer for a name that was loaded."""
-        if lora_model_id not in self._loaded:
-            name = split_model_id(lora_model_id, llm_config.model_id)
-            if name is None:
-                raise ValueError(f"{lora_model_id!r} names the base model, not an adapter")
-            adapter = await asyncio.to_thread(self.store.get, name)
-            self._loaded[lora_model_id] = DiskMultiplexConfig(
-                model_id=lora_model_id,
-                max_total_tokens=None,
-                local_path=str(adapter.path),
-                lora_assigned_int_id=global_id_manager.next(),
-            )
+        async with self._lock:
+            if lora_model_id not in self._loaded:
+                name = split_model_id(lora_model_id, llm_config.model_id)
+                if name is None:
+                    raise ValueError(f"{lora_model_id!r} names the base model, not an adapter")
+                adapter = await asyncio.to_thread(self.store.get, name)
+                folder = await asyncio.to_thread(self.store.folder, adapter)
+                self._loaded[lora_model_id] = DiskMultiplexConfig(
+                    model_id=lora_model_id,
+                    max_total_tokens=None,
+                    local_path=str(folder),
+                    lora_assigned_int_id=global_id_manager.next(),
+                )
         return self._loaded[lora_model_id]
 
 
@@ -130,6 +139,7 @@ async def start_server(config: ServeConfig, device: str) -> LLMServer:
     """
     context = EngineContext("forkserver" if device == "cpu" else "spawn")
     vllm_engine_utils.get_mp_context = lambda: context
+    checked_grammars.install()
     # It starts an actor that imports vLLM once more, to count users.
     ray_llm_server.push_telemetry_report_for_all_models = lambda all_models: None
     server = LLMServer.sync_init(
@@ -180,6 +190,19 @@ def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
         # Not "auto", which goes to another engine in silence when one refuses a grammar.
         "structured_outputs_config": {"backend": "xgrammar"},
     }
+    if engine.speculative_tokens:
+        engine_kwargs["speculative_config"] = {
+            "method": "ngram",
+            "num_speculative_tokens": engine.speculative_tokens,
+            "prompt_lookup_min": LOOKUP[0],
+            "prompt_lookup_max": LOOKUP[1],
+        }
+    if engine.max_batched_tokens is not None:
+        engine_kwargs["max_num_batched_tokens"] = engine.max_batched_tokens
+    elif device == "cpu" or engine.speculative_tokens:
+        engine_kwargs["max_num_batched_tokens"] = max(BATCHED_TOKENS, engine.fewest_batched_tokens)
+    if engine.cache_block_tokens is not None or device == "cpu":
+        engine_kwargs["block_size"] = engine.cache_block_tokens or 32
     if engine.max_model_len is not None:
         engine_kwargs["max_model_len"] = engine.max_model_len
     if device == "cpu":
