@@ -5,8 +5,8 @@
 Writes the task files `xtb-*.yaml` beside this file. The shipped labels are too few to say what one
 configuration in a thousand has, so a surrogate is fitted to them and asked for random
 configurations of the rules; the windows follow the rule of `prepare_2dmd.py` on its predictions.
-For two properties: the widest gap window that holds a fifth, and the bound of the formation energy
-per site that leaves one in a hundred. What share really meets a target is only as sure as the
+For two properties: the gap window that holds a fifth, and the bound of the formation energy per
+site that leaves one in a hundred. What share really meets a target is only as sure as the
 surrogate.
 """
 
@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from prepare_2dmd import ENERGY, GAP, HERE, SHARES, widest_window
+from prepare_2dmd import ENERGY, GAP, HERE, SHARES, clear_window
 
 from defects.datasets import resolve_dataset
 from defects.rules import Rules
@@ -68,10 +68,10 @@ def prepare(n: int, seed: int, out: Path = HERE) -> None:
         (out / f"xtb-{name}.yaml").write_text(text)
 
     for name, share in SHARES.items():
-        low, high = widest_window(values[GAP], share)
+        low, high = clear_window(values[GAP], share)
         met = (values[GAP] >= low) & (values[GAP] <= high)
         write(name, met, f"  - {{property: {GAP}, min: {low}, max: {high}}}")
-    low, high = widest_window(values[GAP], 0.2)
+    low, high = clear_window(values[GAP], 0.2)
     inside = (values[GAP] >= low) & (values[GAP] <= high)
     bound = round(float(np.sort(values[ENERGY][inside])[round(0.01 * n)]), 4)
     write(
