@@ -16,6 +16,7 @@ from design_loop.cli import (
     base,
     bench,
     campaign,
+    dashboard,
     data,
     generate,
     keys,
@@ -36,7 +37,7 @@ class _InOrder(TyperGroup):
         """Names of the commands."""
         return [
             "campaign", "generate", "data", "surrogate", "base", "adapter", "bench", "serve",
-            "keys", "ledger",
+            "dashboard", "keys", "ledger",
         ]  # fmt: skip
 
 
@@ -59,6 +60,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(ledger.app, name="ledger")
 app.command(name="generate")(generate.generate)
 app.command(name="serve")(serve.serve)
+app.command(name="dashboard")(dashboard.dashboard)
 
 
 def _version(value: bool) -> None:

@@ -9,6 +9,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, and_, func, select
@@ -73,14 +74,7 @@ def funnels(connection: Connection, campaign: str) -> dict[int, Funnel]:
     predicted = _by_round(connection, campaign, t.predictions)
     selected = _by_round(connection, campaign, t.selections)
     verified = _by_round(connection, campaign, t.labels, t.labels.c.source == Source.ORACLE)
-    f = t.oracle_failures.c
-    failed = _pairs(
-        connection.execute(
-            select(f.round, func.count(f.candidate.distinct()))
-            .where(f.campaign == campaign, f.final)
-            .group_by(f.round)
-        )
-    )
+    failed = _failed(connection, campaign)
     numbers = sorted({*samples, *found, *predicted, *selected, *verified, *failed})
     return {
         n: Funnel(
@@ -229,3 +223,42 @@ def _by_round(connection: Connection, campaign: str, table: Table, *where: Any) 
 
 def _pairs(rows: Any) -> dict[Any, int]:
     return {row[0]: row[1] for row in rows}
+
+
+@dataclass(frozen=True)
+class OracleProgress:
+    """Oracle calls that ended, with a label or for good without one.
+
+    ``selected`` and ``finished_here`` are of one round.
+    """
+
+    finished: int
+    finished_here: int
+    selected: int
+
+
+def oracle_progress(connection: Connection, campaign: str, number: int) -> OracleProgress:
+    """Count the oracle calls of a campaign and of one of its rounds."""
+    verified = _by_round(connection, campaign, t.labels, t.labels.c.source == Source.ORACLE)
+    failed = _failed(connection, campaign)
+    s = t.selections
+    selected = of_round(select(func.count()).select_from(s), s, campaign, number)
+    return OracleProgress(
+        finished=sum(verified.values()) + sum(failed.values()),
+        finished_here=verified.get(number, 0) + failed.get(number, 0),
+        selected=connection.execute(selected).scalar_one(),
+    )
+
+
+def lease_expiry(connection: Connection, campaign: str) -> datetime | None:
+    """Return until when a driver holds a campaign; None where none does."""
+    c = t.leases.c
+    return connection.execute(select(c.expires).where(c.campaign == campaign)).scalar_one_or_none()
+
+
+def _failed(connection: Connection, campaign: str) -> dict[int, int]:
+    f = t.oracle_failures.c
+    statement = select(f.round, func.count(f.candidate.distinct()))
+    return _pairs(
+        connection.execute(statement.where(f.campaign == campaign, f.final).group_by(f.round))
+    )

@@ -13,10 +13,7 @@ def headline(summary: CampaignSummary) -> Markup:
     campaign = summary.campaign
     error = (campaign.error or "").strip().splitlines()
     state = STATES.get(str(campaign.state), str(campaign.state))
-    about = (
-        f"{campaign.id}: {host_of(campaign)}, proposer {proposer_of(campaign)}, {state}, "
-        f"started {campaign.created:%Y-%m-%d %H:%M} UTC"
-    )
+    about = f"{headline_words(summary)}, {state}"
     return tag(
         "header",
         tag("h1", campaign.name),
@@ -24,6 +21,15 @@ def headline(summary: CampaignSummary) -> Markup:
         tag("p", tag("strong", error[-1]), class_="error") if error else "",
         targets(summary),
         tiles(summary),
+    )
+
+
+def headline_words(summary: CampaignSummary) -> str:
+    """Id, host, proposer and beginning in a line."""
+    campaign = summary.campaign
+    return (
+        f"{campaign.id}: {host_of(campaign)}, proposer {proposer_of(campaign)}, "
+        f"started {campaign.created:%Y-%m-%d %H:%M} UTC"
     )
 
 

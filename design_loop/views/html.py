@@ -18,7 +18,7 @@ def esc(value: object) -> Markup:
     return value if isinstance(value, Markup) else Markup(html.escape(str(value), quote=True))
 
 
-def tag(name: str, *content: object, **attributes: object) -> Markup:
+def tag(name: str, /, *content: object, **attributes: object) -> Markup:
     """An element; ``class_`` writes ``class``, other underscores become dashes."""
     written = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{esc(value)}"'

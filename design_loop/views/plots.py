@@ -70,18 +70,26 @@ def parity(
         if p.spread and p.strong:
             left, right = x(max(p.x - p.spread, low)), x(min(p.x + p.spread, high))
             drawn.append(charts.line(left, y(p.y), right, y(p.y), "spread"))
-    # The strong ones last, on top of the faded; those that say more one by one.
-    for kind, group in (
-        ("faded", [p for p in points if not p.strong]),
-        ("strong", [p for p in points if p.strong]),
-    ):
+    drawn += _scatter(points, x, y, hue, 3.4)
+    return charts.svg(f"{y_label} against {x_label}", drawn)
+
+
+def _scatter(
+    points: Sequence[Point], x: charts.Scale, y: charts.Scale, hue: int, radius: float
+) -> list[Markup]:
+    """Faded points, then the strong ones on top; those that say more one by one."""
+    drawn = []
+    for kind in ("faded", "strong"):
+        group = [p for p in points if p.strong == (kind == "strong")]
         told = [p for p in group if p.ringed or p.strong][:TITLED]
-        rest = group[TITLED:] if kind == "strong" else [p for p in group if not p.ringed]
-        drawn.append(charts.cloud(((x(p.x), y(p.y)) for p in rest), f"cloud {kind} h{hue}"))
+        known = set(map(id, told))
+        rest = ((x(p.x), y(p.y)) for p in group if id(p) not in known)
+        drawn.append(charts.cloud(rest, f"cloud {kind} h{hue}"))
         for p in sorted(told, key=lambda p: p.ringed):
             ring = " ringed" if p.ringed else ""
-            drawn.append(charts.dot(x(p.x), y(p.y), f"{kind} h{hue}{ring}", p.title, 3.4))
-    return charts.svg(f"{y_label} against {x_label}", drawn)
+            place = x(p.x), y(p.y)
+            drawn.append(charts.dot(*place, f"{kind} h{hue}{ring}", p.title, radius))
+    return drawn
 
 
 def over_rounds(
@@ -159,10 +167,7 @@ def front(
     left, right = _inside(x_band, x)
     bottom, top = _inside(y_band, y)
     drawn.append(charts.rect(left, top, right - left, bottom - top, "band", "wanted"))
-    for p in sorted(points, key=lambda p: (p.strong, p.ringed)):
-        kind = "strong h0" if p.strong else "faded h0"
-        ring = " ringed" if p.ringed else ""
-        drawn.append(charts.dot(x(p.x), y(p.y), kind + ring, p.title))
+    drawn += _scatter(points, x, y, 0, 4)
     return charts.svg(f"{y_label} against {x_label}", drawn)
 
 
