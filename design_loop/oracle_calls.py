@@ -6,7 +6,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -40,6 +40,9 @@ class PoolLimits:
         Seconds from the start of a call after which it is killed and counts as failed.
     retries : int
         Further tries after a crash, a timeout or an error that another try may mend.
+    stop : callable or None
+        Asked between calls: once it is true none is started any more, those in flight are finished
+        and the batch ends early.
     """
 
     max_in_flight: int | None = None
@@ -50,6 +53,12 @@ class PoolLimits:
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 600.0
     retries: int = 1
+    stop: Callable[[], bool] | None = None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no further call is to be started."""
+        return self.stop is not None and self.stop()
 
 
 @dataclass(frozen=True)
@@ -178,6 +187,10 @@ class OraclePool:
         quiet_since = time.monotonic()
         try:
             while tasks or self._calls:
+                if self._limits.stopped:
+                    tasks.clear()
+                    if not self._calls:
+                        return
                 while tasks and len(self._calls) < self._in_flight:
                     self._submit(tasks.popleft())
                 ready, _ = self._ray.wait(list(self._calls), timeout=self._next_deadline())

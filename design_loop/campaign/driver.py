@@ -29,6 +29,7 @@ from design_loop.progress import Progress
 from design_loop.summary import CampaignSummary, summarise_campaign, summarise_round
 from design_loop.workdir import make_workdir
 
+from design_loop.tracking import Tracker
 log = logging.getLogger(__name__)
 
 Step = Callable[[Context, int, StepRun], None]

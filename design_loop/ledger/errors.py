@@ -16,6 +16,10 @@ class LedgerError(DesignLoopError):
     """The ledger cannot be read or written, or was asked for something it refuses."""
 
 
+class LedgerUnavailableError(LedgerError):
+    """The ledger cannot be written just now: locked, its disk full, its server away."""
+
+
 class LeaseHeldError(LedgerError):
     """Another driver works on the campaign."""
 
@@ -93,6 +97,9 @@ _KNOWN = (
     ),
 )
 
+#: What may be over in a while, when somebody has freed space or a lock.
+_PASSING = {"disk is full", "disk i/o error", "no space left", "database is locked", "connection"}
+
 
 def explain(error: SQLAlchemyError, where: str) -> LedgerError:
     """Turn an error of the database into one that tells what to do.
@@ -123,7 +130,8 @@ def explain(error: SQLAlchemyError, where: str) -> LedgerError:
         )
     for part, happened, advice in _KNOWN:
         if part in lowered:
-            return LedgerError(f"{where}: {happened} ({first_line(cause)}). {advice}")
+            kind = LedgerUnavailableError if part in _PASSING else LedgerError
+            return kind(f"{where}: {happened} ({first_line(cause)}). {advice}")
     return LedgerError(f"{where}: the database refused: {first_line(cause)}. {SAFE}")
 
 

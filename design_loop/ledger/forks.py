@@ -26,6 +26,7 @@ class LedgerForks(LedgerReader):
         *,
         adapter: str | None = None,
         surrogate: str | None = None,
+        source: Source = Source.ORACLE,
         versions: Mapping[str, str] | None = None,
     ) -> str:
         """Record a new campaign that knows what another one found out, and return its id.
@@ -42,10 +43,12 @@ class LedgerForks(LedgerReader):
             As in `Ledger.create_campaign`.
         adapter, surrogate
             Names of the parent's models to begin with, instead of making the first ones anew.
+        source
+            Whose labels the parent learns from.
         """
         with self._database.write() as connection:
             name = writes.add_campaign(connection, config, workdir, versions)
-            known = _known(connection, parent)
+            known = _known(connection, parent, source)
             rounds = connection.execute(
                 select(func.max(t.rounds.c.number)).where(t.rounds.c.campaign == parent)
             ).scalar_one()
@@ -80,13 +83,13 @@ class LedgerForks(LedgerReader):
             return queries.inherited(connection, campaign)
 
 
-def _known(connection: Connection, parent: str) -> dict[str, dict[str, Any]]:
-    """What the parent inherited and what its oracle labelled: key -> columns of a copy."""
+def _known(connection: Connection, parent: str, source: Source) -> dict[str, dict[str, Any]]:
+    """What the parent inherited and what was labelled there: key -> columns of a copy."""
     known = {}
     for old in queries.inherited(connection, parent):
         known[old.candidate] = {"configuration": old.configuration, "properties": old.properties,
                                 "oracle_key": old.oracle_key, "origin": old.origin}  # fmt: skip
-    for label in queries.labels(connection, parent, Source.ORACLE, None):
+    for label in queries.labels(connection, parent, source, None):
         known[label.candidate] = {"configuration": label.configuration,
                                   "properties": label.properties, "oracle_key": label.oracle_key,
                                   "origin": parent}  # fmt: skip

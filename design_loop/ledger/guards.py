@@ -48,6 +48,7 @@ UPDATE_GUARDS = (
     Guard("candidates"),
     Guard("predictions"),
     Guard("selections"),
+    Guard("stage_calls"),
     Guard("labels"),
     Guard("adapters"),
     Guard("surrogates"),

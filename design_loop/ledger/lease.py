@@ -2,7 +2,7 @@
 
 The lease is a row with its owner and its expiry, renewed by a thread. A driver on the same machine
 that was killed is recognised at once (its process is gone); one on another machine, when its lease
-runs out.
+runs out by the clock of the database.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from design_loop.ledger.clock import database_time
 from design_loop.ledger.database import Database, insert_missing
 from design_loop.ledger.errors import LeaseHeldError, LeaseLostError, LedgerError
-from design_loop.ledger.tables import leases
+from design_loop.ledger.tables import leases, oracle_claims
 
 log = logging.getLogger(__name__)
 
@@ -90,21 +91,21 @@ def driver_of(connection: Connection, campaign: str) -> Mapping[str, Any] | None
     """Return host and process of who holds a lease that has neither run out nor lost its owner."""
     statement = select(leases).where(leases.c.campaign == campaign)
     held = connection.execute(statement).one_or_none()
-    if held is None or held.expires <= datetime.now(UTC) or is_dead(held.owner):
+    if held is None or held.expires <= database_time(connection) or is_dead(held.owner):
         return None
     return held.owner
 
 
 def _acquire(database: Database, lease: Lease) -> None:
-    now = datetime.now(UTC)
-    row = {
-        "campaign": lease.campaign,
-        "token": lease.token,
-        "owner": _identity(),
-        "acquired": now,
-        "expires": now + lease.ttl,
-    }
     with database.write() as connection:
+        now = database_time(connection)
+        row = {
+            "campaign": lease.campaign,
+            "token": lease.token,
+            "owner": _identity(),
+            "acquired": now,
+            "expires": now + lease.ttl,
+        }
         statement = select(leases).where(leases.c.campaign == lease.campaign).with_for_update()
         held = connection.execute(statement).one_or_none()
         if held is not None:
@@ -115,35 +116,44 @@ def _acquire(database: Database, lease: Lease) -> None:
                     f"{held.owner['host']}). Stop that one first; if its machine is gone, the "
                     f"campaign is free again in {left:.0f} s."
                 )
-            connection.execute(delete(leases).where(leases.c.token == held.token))
+            _forget(connection, held.token)
         if not insert_missing(connection, leases, row):
             raise LeaseHeldError(f"{lease.campaign}: another driver took it at this very moment")
 
 
 def _keep_renewing(database: Database, lease: Lease, stop: threading.Event) -> None:
-    while not stop.wait(lease.ttl.total_seconds() / 3):
+    pause = regular = lease.ttl.total_seconds() / 3
+    while not stop.wait(pause):
         try:
             with database.write() as connection:
                 check_lease(connection, lease)
                 connection.execute(
                     update(leases)
                     .where(leases.c.token == lease.token)
-                    .values(expires=datetime.now(UTC) + lease.ttl)
+                    .values(expires=database_time(connection) + lease.ttl)
                 )
+            pause = regular
         except LeaseLostError as error:
             # The driver's next write says so too, where it can be handled.
             log.error("%s", error)
             return
         except LedgerError as error:
             log.warning("the lease could not be renewed, trying again: %s", error)
+            pause = regular / 5
 
 
 def _release(database: Database, lease: Lease) -> None:
     try:
         with database.write() as connection:
-            connection.execute(delete(leases).where(leases.c.token == lease.token))
+            _forget(connection, lease.token)
     except LedgerError as error:
         log.warning("the lease could not be given back, it runs out by itself: %s", error)
+
+
+def _forget(connection: Connection, token: str) -> None:
+    """Delete a lease and the claims on oracle calls that lived by it."""
+    connection.execute(delete(oracle_claims).where(oracle_claims.c.token == token))
+    connection.execute(delete(leases).where(leases.c.token == token))
 
 
 def _identity() -> dict[str, Any]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, and_, exists, func, select
+from sqlalchemy import Connection, Row, Select, Table, and_, exists, func, or_, select
 
 from design_loop.ledger import tables as t
 from design_loop.ledger.records import (
     Amendment,
+    CallFailure,
     CheckedSample,
     Funnel,
     Inherited,
     Label,
     PendingCall,
     Prediction,
+    QuarantinedCall,
     Round,
     Sample,
     Step,
@@ -94,43 +96,87 @@ def predictions(
     return [(row.surrogate, _prediction(row)) for row in rows]
 
 
-def pending_calls(connection: Connection, campaign: str, number: int) -> list[PendingCall]:
-    """Read the selected candidates of a round that still wait for a label, best rank first."""
-    s, c = t.selections, t.candidates
-    failures = t.oracle_failures
-    mine = and_(
-        failures.c.campaign == s.c.campaign,
-        failures.c.round == s.c.round,
-        failures.c.candidate == s.c.candidate,
+def pending_calls(
+    connection: Connection,
+    campaign: str,
+    number: int,
+    stage: int = 1,
+    source: Source = Source.ORACLE,
+) -> list[PendingCall]:
+    """Read what was chosen for a stage of the oracle and still waits for its label, best first.
+
+    That is what the round chose, and of earlier rounds what was let out of quarantine.
+    """
+    table = t.selections if stage == 1 else t.stage_calls
+    s, c, k, f = table.c, t.candidates.c, t.oracle_calls.c, t.oracle_failures.c
+    labelled = exists().where(
+        t.labels.c.campaign == s.campaign,
+        t.labels.c.candidate == s.candidate,
+        t.labels.c.source == source,
     )
-    tries = select(func.count()).where(mine).correlate(s).scalar_subquery()
+    given_up = exists().where(
+        f.campaign == s.campaign,
+        f.candidate == s.candidate,
+        f.oracle_key == s.oracle_key,
+        f.final,
+        f.id > func.coalesce(k.forgiven, 0),
+    )
     statement = (
-        of_round(
-            select(s.c.candidate, c.c.configuration, s.c.oracle_key, s.c.rank, tries),
-            s,
-            campaign,
-            number,
-        )
-        .join(c, and_(c.c.campaign == s.c.campaign, c.c.key == s.c.candidate))
+        select(s.candidate, c.configuration, s.oracle_key, s.rank, k.tries, k.state, k.error)
+        .join_from(table, t.candidates, and_(c.campaign == s.campaign, c.key == s.candidate))
+        .join(t.oracle_calls, k.key == s.oracle_key)
         .where(
-            s.c.oracle_key.is_not(None),
-            ~exists().where(
-                t.labels.c.campaign == s.c.campaign,
-                t.labels.c.candidate == s.c.candidate,
-                t.labels.c.source == Source.ORACLE,
-            ),
-            ~exists().where(mine, failures.c.final),
+            s.campaign == campaign,
+            or_(s.round == number, and_(s.round < number, k.forgiven.is_not(None))),
+            ~labelled,
+            ~given_up,
         )
-        .order_by(s.c.rank)
+        .order_by(s.round.desc(), s.rank)
     )
-    return [PendingCall(*row) for row in connection.execute(statement)]
+    if stage > 1:
+        statement = statement.where(s.stage == stage)
+    return [
+        PendingCall(*row[:5], row.error if row.state == CallState.QUARANTINED else None)
+        for row in connection.execute(statement)
+    ]
+
+
+def quarantined(connection: Connection, campaign: str) -> list[QuarantinedCall]:
+    """Read the calls of a campaign that are in quarantine, each with its last failure."""
+    f, k = t.oracle_failures.c, t.oracle_calls.c
+    last = (
+        select(func.max(f.id))
+        .where(f.campaign == campaign, f.final)
+        .group_by(f.candidate, f.oracle_key)
+    )
+    statement = (
+        select(t.oracle_failures, k.tries)
+        .join_from(t.oracle_failures, t.oracle_calls, k.key == f.oracle_key)
+        .where(f.id.in_(last), k.state == CallState.QUARANTINED)
+        .order_by(f.id)
+    )
+    return [
+        QuarantinedCall(
+            r.candidate,
+            r.oracle_key,
+            r.round,
+            r.tries,
+            CallFailure(r.error, r.final, r.seconds, r.kind, r.traceback),
+            r.time,
+        )
+        for r in connection.execute(statement)
+    ]
 
 
 def finished_elsewhere(
-    connection: Connection, campaign: str, number: int
+    connection: Connection,
+    campaign: str,
+    number: int,
+    stage: int = 1,
+    source: Source = Source.ORACLE,
 ) -> list[tuple[str, str, dict[str, float], float | None]]:
     """Read (candidate, oracle key, result, seconds) of pending calls whose result is known."""
-    waiting = pending_calls(connection, campaign, number)
+    waiting = pending_calls(connection, campaign, number, stage, source)
     calls = t.oracle_calls.c
     statement = select(calls.key, calls.result, calls.seconds).where(
         calls.key.in_({call.oracle_key for call in waiting}), calls.state == CallState.DONE
@@ -238,4 +284,5 @@ def _label(row: Row[Any]) -> Label:
         oracle_key=row.oracle_key,
         seconds=row.seconds,
         time=row.time,
+        origin=row.origin,
     )

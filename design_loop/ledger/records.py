@@ -129,19 +129,75 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class StageCall:
+    """A candidate that a later stage of the oracle was given, with the reason in words."""
+
+    candidate: str
+    rank: int
+    reason: str
+    oracle_key: str
+
+
+@dataclass(frozen=True)
+class ExternalCall:
+    """A call whose answer comes from outside, and the round that asked for it."""
+
+    round: int
+    oracle_key: str
+
+
+@dataclass(frozen=True)
 class PendingCall:
-    """A selected candidate that still has no label; ``tries`` counts failures in its round."""
+    """A selected candidate that still has no label.
+
+    Attributes
+    ----------
+    tries
+        How often its call failed, in whichever campaign.
+    quarantined
+        Why nobody tries it again, or None.
+    """
 
     candidate: str
     configuration: Mapping[str, Any]
     oracle_key: str
     rank: int
     tries: int
+    quarantined: str | None = None
+
+
+@dataclass(frozen=True)
+class CallFailure:
+    """A failed try of an oracle call; ``final`` puts the call into quarantine.
+
+    ``kind`` is ``Timeout``, ``Crash``, ``OutOfMemory`` or the name of an exception.
+    """
+
+    error: str
+    final: bool
+    seconds: float | None = None
+    kind: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True)
+class QuarantinedCall:
+    """An oracle call that nobody tries again, with its last failure in this campaign."""
+
+    candidate: str
+    oracle_key: str
+    round: int
+    tries: int
+    failure: CallFailure
+    time: datetime
 
 
 @dataclass(frozen=True)
 class Label:
-    """Property values of a candidate and who vouches for them."""
+    """Property values of a candidate and who vouches for them.
+
+    ``origin`` says ``imported:NAME`` where the label came from outside.
+    """
 
     candidate: str
     configuration: Mapping[str, Any]
@@ -151,6 +207,7 @@ class Label:
     oracle_key: str | None
     seconds: float | None
     time: datetime
+    origin: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from design_loop.ledger import queries, writes
 from design_loop.ledger import records as rec
@@ -125,14 +125,24 @@ def _stage_calls(
 
 
 def _external(connection: Connection, campaign: str) -> dict[str, rec.ExternalCall]:
-    """Calls of oracle kind external without an answer, the latest round's of a candidate."""
-    calls = t.oracle_calls.c
+    """Calls of oracle kind external that are still open, the latest round's of a candidate."""
+    calls, f = t.oracle_calls.c, t.oracle_failures.c
     found: dict[str, rec.ExternalCall] = {}
     for table in (t.selections, t.stage_calls):
         statement = (
             select(table.c.candidate, table.c.round, table.c.oracle_key, calls.oracle)
             .join(t.oracle_calls, calls.key == table.c.oracle_key)
-            .where(table.c.campaign == campaign, calls.state != CallState.DONE)
+            .where(
+                table.c.campaign == campaign,
+                calls.state != CallState.DONE,
+                ~exists().where(
+                    f.campaign == table.c.campaign,
+                    f.candidate == table.c.candidate,
+                    f.oracle_key == table.c.oracle_key,
+                    f.final,
+                    f.id > func.coalesce(calls.forgiven, 0),
+                ),
+            )
             .order_by(table.c.round)
         )
         for row in connection.execute(statement):

@@ -103,16 +103,22 @@ class StepState(StrEnum):
 
 
 class CallState(StrEnum):
-    """Where an oracle call stands."""
+    """Where an oracle call stands; one in quarantine failed too often or cannot succeed."""
 
     PENDING = "pending"
-    FAILED = "failed"
+    QUARANTINED = "quarantined"
     DONE = "done"
 
 
 class Source(StrEnum):
-    """Who vouches for a label."""
+    """Who vouches for a label.
+
+    ``oracle`` is the campaign's last word on a candidate; the labels of cheaper stages before it
+    only pick what it sees.
+    """
 
     ORACLE = "oracle"
+    STAGE_1 = "stage_1"
+    STAGE_2 = "stage_2"
     SURROGATE = "surrogate"
     DATASET = "dataset"

@@ -7,22 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, update
+from sqlalchemy import update
 
 from design_loop.ledger import queries, steps, writes
 from design_loop.ledger import records as rec
 from design_loop.ledger import tables as t
+from design_loop.ledger.calls import LedgerCalls
 from design_loop.ledger.control import LedgerControl
 from design_loop.ledger.database import BUSY_TIMEOUT_S, Database
 from design_loop.ledger.errors import LedgerError, Suspended
 from design_loop.ledger.forks import LedgerForks
-from design_loop.ledger.lease import Lease, check_lease, held_lease
+from design_loop.ledger.lease import held_lease
+from design_loop.ledger.stages import LedgerStages
 from design_loop.ledger.states import PREPARE_STEPS, ROUND_STEPS, StepState
+from design_loop.ledger.tracking import LedgerTracking
 
 log = logging.getLogger(__name__)
 
 
-class Ledger(LedgerControl, LedgerForks):
+class Ledger(LedgerCalls, LedgerControl, LedgerForks, LedgerStages, LedgerTracking):
     """Campaigns and everything that happened in them.
 
     Every method is one transaction; a process killed anywhere leaves whole transactions behind.
@@ -38,6 +41,9 @@ class Ledger(LedgerControl, LedgerForks):
         Bring a ledger of an older version up to date; without it such a ledger is refused.
     busy_timeout_s
         How long to wait for another process's write to SQLite, in seconds.
+    patience_s
+        How long to go on trying to write results down while the ledger is locked, its disk full or
+        its server away, in seconds.
     """
 
     def __init__(
@@ -47,11 +53,10 @@ class Ledger(LedgerControl, LedgerForks):
         create: bool = True,
         upgrade: bool = False,
         busy_timeout_s: float = BUSY_TIMEOUT_S,
+        patience_s: float = 0.0,
     ) -> None:
-        super().__init__(
-            Database(target, create=create, upgrade=upgrade, busy_timeout_s=busy_timeout_s)
-        )
-        self._leases: dict[str, Lease] = {}
+        database = Database(target, create=create, upgrade=upgrade, busy_timeout_s=busy_timeout_s)
+        super().__init__(database, patience_s)
 
     # -- campaigns
 
@@ -157,15 +162,13 @@ class Ledger(LedgerControl, LedgerForks):
         next run of the step starts it anew. `Suspended` leaves it pending. A done step is handed
         out with ``done`` set.
         """
-        with self._write(campaign) as connection:
-            run = steps.begin(connection, campaign, number, name)
+        run = self._persist(campaign, lambda c: steps.begin(c, campaign, number, name))
         if run.done:
             yield run
             return
         try:
             yield run
-            with self._write(campaign) as connection:
-                run.commit(connection)
+            self._persist(campaign, run.commit)
         except Suspended:
             with self._write(campaign) as connection:
                 run.suspend(connection)
@@ -174,73 +177,14 @@ class Ledger(LedgerControl, LedgerForks):
             self._mark_failed(run, error)
             raise
 
-    # -- oracle
-
-    def reuse_labels(self, campaign: str, number: int) -> list[str]:
-        """Label pending candidates whose call another round or campaign finished; return them."""
-        with self._write(campaign) as connection:
-            found = queries.finished_elsewhere(connection, campaign, number)
-            for candidate, key, result, seconds in found:
-                writes.add_oracle_label(
-                    connection, campaign, number, candidate, key, result, seconds
-                )
-            return [candidate for candidate, _, _, _ in found]
-
-    def record_label(
-        self,
-        campaign: str,
-        number: int,
-        candidate: str,
-        oracle_key: str,
-        properties: Mapping[str, float],
-        seconds: float | None = None,
-    ) -> bool:
-        """Record the oracle's result at once, in a transaction of its own.
-
-        Returns
-        -------
-        bool
-            False if the candidate was labelled already; then nothing changes.
-        """
-        with self._write(campaign) as connection:
-            return writes.add_oracle_label(
-                connection, campaign, number, candidate, oracle_key, properties, seconds
-            )
-
-    def record_failure(
-        self,
-        campaign: str,
-        number: int,
-        candidate: str,
-        oracle_key: str,
-        error: str,
-        *,
-        final: bool,
-        seconds: float | None = None,
-    ) -> None:
-        """Record a failed try of the oracle; `final` gives the candidate up for this round."""
-        with self._write(campaign) as connection:
-            writes.add_oracle_failure(
-                connection, campaign, number, candidate, oracle_key, error, final, seconds
-            )
-
     # -- events
 
     def event(
         self, campaign: str, message: str, *, level: str = "info", number: int | None = None
     ) -> None:
         """Record a message."""
-        row = {"campaign": campaign, "round": number, "time": writes.now(), "level": level,
-               "message": message}  # fmt: skip
         with self._database.write() as connection:
             writes.add_event(connection, campaign, number, level, message)
-
-    @contextmanager
-    def _write(self, campaign: str) -> Iterator[Connection]:
-        with self._database.write() as connection:
-            if campaign in self._leases:
-                check_lease(connection, self._leases[campaign])
-            yield connection
 
     def _mark_failed(self, run: steps.StepRun, error: Exception) -> None:
         try:

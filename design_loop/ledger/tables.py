@@ -215,6 +215,20 @@ oracle_calls = Table(
     Column("result", JSON(none_as_null=True)),
     Column("seconds", Float),
     Column("finished", UtcDateTime),
+    # What came out besides the properties: a relaxed structure, who imported it.
+    Column("details", JSON(none_as_null=True)),
+    # The last failure before the call was let out of quarantine; only later ones count.
+    Column("forgiven", Integer),
+)
+
+# Who computes a call now; worth as much as the lease that it points to.
+oracle_claims = Table(
+    "oracle_claims",
+    metadata,
+    Column("key", String(128), ForeignKey("oracle_calls.key"), primary_key=True),
+    _campaign(),
+    Column("token", String(64), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
 )
 
 selections = Table(
@@ -231,6 +245,21 @@ selections = Table(
     UniqueConstraint("campaign", "round", "rank"),
 )
 
+# What later stages of an oracle were given; the first stage's calls are the selections.
+stage_calls = Table(
+    "stage_calls",
+    metadata,
+    _campaign(primary_key=True),
+    Column("round", Integer, primary_key=True, autoincrement=False),
+    Column("stage", Integer, primary_key=True, autoincrement=False),
+    Column("candidate", String(64), primary_key=True),
+    Column("rank", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("oracle_key", String(128), ForeignKey("oracle_calls.key"), nullable=False),
+    _round_reference(),
+    _candidate_reference(),
+)
+
 oracle_failures = Table(
     "oracle_failures",
     metadata,
@@ -240,7 +269,10 @@ oracle_failures = Table(
     Column("candidate", String(64), nullable=False),
     Column("oracle_key", String(128), ForeignKey("oracle_calls.key"), nullable=False),
     Column("error", Text, nullable=False),
-    # A final failure ends the tries of this round; the key itself may be tried again later.
+    # Timeout, Crash, OutOfMemory or the name of an exception.
+    Column("kind", String(128)),
+    Column("traceback", Text),
+    # A final failure puts the call into quarantine.
     Column("final", Boolean, nullable=False),
     Column("seconds", Float),
     Column("time", UtcDateTime, nullable=False),
@@ -260,6 +292,8 @@ labels = Table(
     Column("oracle_key", String(128), ForeignKey("oracle_calls.key")),
     Column("seconds", Float),
     Column("time", UtcDateTime, nullable=False),
+    # Who gave it, where that was not the campaign's own oracle: "imported:NAME".
+    Column("origin", String(128)),
     _round_reference(),
     _candidate_reference(),
 )

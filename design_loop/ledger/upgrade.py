@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select
 
+from design_loop.ledger.clock import database_time
 from design_loop.ledger.database import Database, lock_layout
 from design_loop.ledger.errors import LedgerError
 from design_loop.ledger.guards import install_guards, remove_guards
@@ -55,7 +56,7 @@ def upgrade_database(database: Database) -> None:
 def _refuse_drivers(connection: Connection, where: str) -> None:
     """A driver of the old version would go on writing into tables that it does not know."""
     c = leases.c
-    statement = select(c.campaign, c.owner).where(c.expires > datetime.now(UTC))
+    statement = select(c.campaign, c.owner).where(c.expires > database_time(connection))
     for campaign, owner in connection.execute(statement):
         if not is_dead(owner):
             raise LedgerError(

@@ -9,7 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, and_, bindparam, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, select, update
 
 from design_loop.ledger import tables as t
 from design_loop.ledger.database import insert_missing
@@ -17,6 +17,7 @@ from design_loop.ledger.errors import LedgerError
 from design_loop.ledger.names import campaign_id, campaign_versions
 from design_loop.ledger.records import (
     Adapter,
+    CallFailure,
     Candidate,
     Check,
     Prediction,
@@ -150,8 +151,8 @@ def add_predictions(
             "round": number,
             "surrogate": surrogate,
             "candidate": p.candidate,
-            "mean": _numbers(p.candidate, p.mean),
-            "std": _numbers(p.candidate, p.std),
+            "mean": numbers(p.candidate, p.mean),
+            "std": numbers(p.candidate, p.std),
             "surrogate_error": float(p.surrogate_error),
         }
         for p in predictions
@@ -168,24 +169,30 @@ def add_selections(
     oracle: Mapping[str, Any],
 ) -> None:
     """Record the chosen candidates, and their oracle calls where no campaign made them before."""
-    configurations = _configurations(connection, campaign, [s.candidate for s in selections])
+    configurations = configurations_of(connection, campaign, [s.candidate for s in selections])
     for selection in selections:
         if selection.oracle_key is not None:
-            insert_missing(
-                connection,
-                t.oracle_calls,
-                {
-                    "key": selection.oracle_key,
-                    "oracle": dict(oracle),
-                    "configuration": configurations[selection.candidate],
-                    "created": now(),
-                    "state": CallState.PENDING,
-                    "tries": 0,
-                },
+            add_call(
+                connection, selection.oracle_key, oracle, configurations[selection.candidate]
             )
     rows = [{"campaign": campaign, "round": number} | asdict(s) for s in selections]
     if rows:
         connection.execute(t.selections.insert(), rows)
+
+
+def add_call(
+    connection: Connection, key: str, oracle: Mapping[str, Any], configuration: Mapping[str, Any]
+) -> None:
+    """Record a call to be made, unless some campaign asked for it before."""
+    row = {
+        "key": key,
+        "oracle": dict(oracle),
+        "configuration": dict(configuration),
+        "created": now(),
+        "state": CallState.PENDING,
+        "tries": 0,
+    }
+    insert_missing(connection, t.oracle_calls, row)
 
 
 def add_oracle_label(
@@ -196,15 +203,19 @@ def add_oracle_label(
     oracle_key: str,
     properties: Mapping[str, float],
     seconds: float | None,
+    *,
+    details: Mapping[str, Any] | None = None,
+    source: Source = Source.ORACLE,
 ) -> bool:
     """Record an oracle's result and label a candidate with it; True if the label is new.
 
-    A result that is there already stays as it is, and the label takes its values from it.
+    A result that is there already stays as it is, and the label takes its values from it. `details`
+    may name an ``origin``, which the label shows.
     """
-    properties = _numbers(candidate, properties)
+    properties = numbers(candidate, properties)
     call = _call(connection, oracle_key)
     if call.state == CallState.DONE:
-        properties, seconds = call.result, call.seconds
+        properties, seconds, details = call.result, call.seconds, call.details
     else:
         connection.execute(
             update(t.oracle_calls)
@@ -216,20 +227,23 @@ def add_oracle_label(
                 result=properties,
                 seconds=seconds,
                 finished=now(),
+                details=dict(details) if details else None,
             )
         )
+    connection.execute(delete(t.oracle_claims).where(t.oracle_claims.c.key == oracle_key))
     return insert_missing(
         connection,
         t.labels,
         {
             "campaign": campaign,
             "candidate": candidate,
-            "source": Source.ORACLE,
+            "source": source,
             "round": number,
             "properties": dict(properties),
             "oracle_key": oracle_key,
             "seconds": seconds,
             "time": now(),
+            "origin": (details or {}).get("origin"),
         },
     )
 
@@ -240,34 +254,28 @@ def add_oracle_failure(
     number: int,
     candidate: str,
     oracle_key: str,
-    error: str,
-    final: bool,
-    seconds: float | None,
+    failure: CallFailure,
 ) -> None:
-    """Record a failed try; the call itself stays open to a later try unless it is done."""
-    connection.execute(
-        t.oracle_failures.insert(),
-        {
-            "campaign": campaign,
-            "round": number,
-            "candidate": candidate,
-            "oracle_key": oracle_key,
-            "error": error,
-            "final": final,
-            "seconds": seconds,
-            "time": now(),
-        },
-    )
-    if _call(connection, oracle_key).state != CallState.DONE:
+    """Record a failed try; the call stays open, or goes into quarantine, unless it is done."""
+    row = asdict(failure) | {
+        "campaign": campaign,
+        "round": number,
+        "candidate": candidate,
+        "oracle_key": oracle_key,
+        "time": now(),
+    }
+    connection.execute(t.oracle_failures.insert(), row)
+    if _call(connection, oracle_key).state == CallState.PENDING:
         connection.execute(
             update(t.oracle_calls)
             .where(t.oracle_calls.c.key == oracle_key)
             .values(
-                state=CallState.FAILED if final else CallState.PENDING,
+                state=CallState.QUARANTINED if failure.final else CallState.PENDING,
                 tries=t.oracle_calls.c.tries + 1,
-                error=error,
+                error=failure.error,
             )
         )
+    connection.execute(delete(t.oracle_claims).where(t.oracle_claims.c.key == oracle_key))
 
 
 def add_unverified(
@@ -280,7 +288,7 @@ def add_unverified(
             "candidate": candidate,
             "source": Source.SURROGATE,
             "round": number,
-            "properties": _numbers(candidate, properties),
+            "properties": numbers(candidate, properties),
             "time": now(),
         }
         insert_missing(connection, t.labels, row)
@@ -298,6 +306,14 @@ def add_surrogate(connection: Connection, campaign: str, number: int, model: Sur
     insert_missing(connection, t.surrogates, row)
 
 
+def add_event(
+    connection: Connection, campaign: str, number: int | None, level: str, message: str
+) -> None:
+    """Record a message."""
+    row = {"campaign": campaign, "round": number, "time": now(), "level": level, "message": message}
+    connection.execute(t.events.insert(), row)
+
+
 def _call(connection: Connection, oracle_key: str) -> Row[Any]:
     statement = select(t.oracle_calls).where(t.oracle_calls.c.key == oracle_key).with_for_update()
     call = connection.execute(statement).one_or_none()
@@ -306,7 +322,7 @@ def _call(connection: Connection, oracle_key: str) -> Row[Any]:
     return call
 
 
-def _configurations(
+def configurations_of(
     connection: Connection, campaign: str, keys: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     statement = select(t.candidates.c.key, t.candidates.c.configuration).where(
@@ -319,7 +335,7 @@ def _configurations(
     return found
 
 
-def _numbers(candidate: str, properties: Mapping[str, float]) -> dict[str, float]:
+def numbers(candidate: str, properties: Mapping[str, float]) -> dict[str, float]:
     """Return plain floats; numpy's are not JSON's, and what is not finite is no value."""
     numbers = {name: float(value) for name, value in properties.items()}
     bad = [name for name, value in numbers.items() if not isfinite(value)]
@@ -329,11 +345,3 @@ def _numbers(candidate: str, properties: Mapping[str, float]) -> dict[str, float
             f"candidate {candidate}: {what}; an unusable result is a failure to record"
         )
     return numbers
-def add_event(
-    connection: Connection, campaign: str, number: int | None, level: str, message: str
-) -> None:
-    """Record a message."""
-    row = {"campaign": campaign, "round": number, "time": now(), "level": level, "message": message}
-    connection.execute(t.events.insert(), row)
-
-

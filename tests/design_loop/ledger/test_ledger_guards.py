@@ -6,7 +6,7 @@ import pytest
 from ledger_examples import FakeConfig, run_until_selected
 from sqlalchemy import text
 
-from design_loop.ledger import Action, LedgerError
+from design_loop.ledger import Action, LedgerError, StageCall
 from design_loop.ledger.guards import UPDATE_GUARDS
 from design_loop.ledger.tables import metadata
 
@@ -21,6 +21,7 @@ CHANGES = [
     "UPDATE candidates SET description = 'V_Mo'",
     "UPDATE predictions SET surrogate_error = 0",
     "UPDATE selections SET rank = 9",
+    "UPDATE stage_calls SET rank = 9",
     "UPDATE labels SET properties = '{}'",
     "UPDATE oracle_calls SET result = '{}' WHERE state = 'done'",
     "UPDATE oracle_calls SET configuration = '{}'",
@@ -43,6 +44,7 @@ def full(ledger, campaign):
     run_until_selected(ledger, campaign, {"k0": "call-0", "k1": "call-1"})
     ledger.record_label(campaign, 1, "k0", "call-0", {"gap": 1.0})
     ledger.record_failure(campaign, 1, "k1", "call-1", "boom", final=False)
+    ledger.choose_stage(campaign, 1, 2, [StageCall("k0", 1, "near", "dear-0")], {"kind": "ase"})
     ledger.event(campaign, "something happened")
     ledger.extend(campaign, rounds=1)
     ledger.ask(campaign, Action.PAUSE)
@@ -69,5 +71,5 @@ def test_open_rows_may_still_change(full):
 
 
 def test_every_table_of_results_is_guarded():
-    free = {"ledger_version", "leases", "tracking_runs"}
+    free = {"ledger_version", "leases", "oracle_claims", "tracking_runs"}
     assert {guard.table for guard in UPDATE_GUARDS} == set(metadata.tables) - free

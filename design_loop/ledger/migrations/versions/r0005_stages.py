@@ -28,12 +28,12 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["campaign", "round"],
             ["rounds.campaign", "rounds.number"],
-            name=op.f("fk_stage_calls_campaign_rounds"),
+            name=op.f("fk_stage_calls_campaign_round_rounds"),
         ),
         sa.ForeignKeyConstraint(
             ["campaign", "candidate"],
             ["candidates.campaign", "candidates.key"],
-            name=op.f("fk_stage_calls_campaign_candidates"),
+            name=op.f("fk_stage_calls_campaign_candidate_candidates"),
         ),
         sa.ForeignKeyConstraint(
             ["oracle_key"],
