@@ -128,6 +128,16 @@ def from_structure(structure: Structure, host: Host, tolerance: float = 0.3) -> 
     )
 
 
+def site_tolerance(host: Host) -> float:
+    """How far an atom of a relaxed structure may be from its site and still be told, Å.
+
+    Just under half of the smallest distance between two sites.
+    """
+    distance = site_distances(host.frac_coords, host, host.lattice)
+    np.fill_diagonal(distance, np.inf)
+    return 0.45 * float(distance.min())
+
+
 def _height_offsets(host: Host, heights: np.ndarray) -> list[float]:
     """Shifts along the normal to try: none, then those that align the layers' faces."""
     ours = host.cart_coords[:, 2]

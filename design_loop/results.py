@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from design_loop.export import export_candidates
+from design_loop.export.items import relaxed_structures
 from design_loop.ledger import Ledger
 from design_loop.report import write_report
 from design_loop.summary import CampaignSummary
@@ -27,6 +28,7 @@ def leave_results(ledger: Ledger, summary: CampaignSummary) -> Path:
     """
     folder = Path(summary.campaign.workdir) / summary.campaign.id
     if summary.candidates:
-        export_candidates(summary, "cif", folder / "candidates")
+        moved = relaxed_structures(ledger, summary.candidates)
+        export_candidates(summary, "cif", folder / "candidates", relaxed=moved)
     write_report(ledger, summary.campaign.id, folder / "report.html")
     return folder

@@ -144,7 +144,7 @@ def _vasp(summary: CampaignSummary, items: list[Item], folder: Path, inputs: Any
             _folder(
                 folder / item.stem,
                 lambda part, item=item: write_inputs(
-                    part, item.structure(), item.configuration, settings
+                    part, item.structure(), item.placed(), settings
                 ),
             )
         )

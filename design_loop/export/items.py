@@ -76,6 +76,18 @@ class Item:
             return to_structure(self.configuration)
         return AseAtomsAdaptor.get_structure(self.atoms())
 
+    def placed(self) -> Configuration:
+        """The configuration with its defects where the structure has them.
+
+        An oracle relaxes another member of the candidate's class under symmetry.
+        """
+        from defects.structures import from_structure, site_tolerance
+
+        if self.relaxed is None:
+            return self.configuration
+        host = self.configuration.host
+        return from_structure(self.structure(), host, site_tolerance(host))
+
     def labelled_atoms(self) -> Atoms:
         """The structure with its energy as a calculator's result and all else as ``info``."""
         from ase.calculators.singlepoint import SinglePointCalculator

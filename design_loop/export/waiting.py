@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from design_loop.ledger import Ledger
+from design_loop.ledger import Ledger, Source
 from design_loop.summary import CampaignSummary, RankedCandidate
 
 
@@ -18,6 +18,12 @@ def waiting_candidates(ledger: Ledger, summary: CampaignSummary) -> CampaignSumm
     labelled = {c.key for c in summary.candidates}
     known = {c.key: c for c in ledger.candidates(summary.campaign.id)}
     adapters = {r.number: r.adapter for r in ledger.rounds(summary.campaign.id)}
+    # A cheaper stage may have relaxed them: a better structure to begin with.
+    before = {
+        label.candidate: label.oracle_key
+        for source in (Source.STAGE_1, Source.STAGE_2)
+        for label in ledger.labels(summary.campaign.id, source)
+    }
     predictions = {p.candidate: p for _, p in ledger.predictions(summary.campaign.id)}
     found = [
         RankedCandidate(
@@ -34,7 +40,7 @@ def waiting_candidates(ledger: Ledger, summary: CampaignSummary) -> CampaignSumm
             error=math.inf,
             prediction=predictions.get(key),
             asked=known[key].asked,
-            oracle_key=calls[key].oracle_key,
+            oracle_key=before.get(key),
         )
         for rank, key in enumerate((k for k in calls if k not in labelled), start=1)
     ]

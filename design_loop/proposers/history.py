@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from defects.configuration import Configuration
-from design_loop.ledger import Source
 from design_loop.proposers.energy import Scorer, total_energy
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def labelled(context: Context) -> list[tuple[Configuration, dict[str, float]]]:
     rows = [(r.configuration, r.properties) for r in context.dataset if r.properties]
     rows += [
         (context.configuration(label.configuration), dict(label.properties))
-        for label in context.ledger.labels(context.id, Source.ORACLE)
+        for label in context.ledger.labels(context.id, context.teacher)
     ]
     return [(c, values) for c, values in rows if all(p in values for p in wanted)]
 
