@@ -30,6 +30,7 @@ from serve.routes_completions import add_completions
 from serve.routes_design import add_design
 from serve.routes_operations import add_operations
 from serve.schemas import Health, ModelCard, ModelList
+from serve.sessions import Sessions
 
 logger = logging.getLogger(__name__)
 
@@ -67,13 +68,19 @@ def build_api(
         Whose routes are added.
     """
     app = FastAPI(title="design-loop", version="1", docs_url=None, redoc_url=None)
+    app.state.sessions = None
     metrics = Metrics()
     # The last added is the outermost. There is no CORS layer: pages of other origins get nothing.
     app.add_middleware(BodyLimit, max_bytes=config.limits.max_body_bytes)
     if config.keys is not None:
         rate = RateLimit(config.limits.requests_per_minute)
         rules = [*(rule for each in extensions for rule in each.scopes), *RULES]
-        app.add_middleware(Auth, keys=KeyFile(config.keys), rate=rate, rules=rules)
+        keys = KeyFile(config.keys)
+        app.state.sessions = Sessions(keys)
+        pages = [path for each in extensions if (path := getattr(each, "pages", None))]
+        app.add_middleware(
+            Auth, keys=keys, rate=rate, rules=rules, sessions=app.state.sessions, pages=pages
+        )
     app.add_middleware(SameOrigin, hosts=config.allowed_hosts)
     if config.host in LOOPBACK:
         # A browser page that resolves its own name to 127.0.0.1 is turned away.

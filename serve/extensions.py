@@ -53,3 +53,17 @@ class Extension(Protocol):
         Errors for the client are raised as `serve.errors.ApiError`.
         """
         ...
+
+
+class Pages(Extension, Protocol):
+    """An extension with pages for browsers.
+
+    Below `pages` (a path such as ``/dashboard``) a reader may come in by a login. The extension
+    answers ``login`` and ``logout`` there, with ``app.state.sessions`` (`serve.sessions.Sessions`,
+    None where no keys are asked for), and serves ``static/`` to everybody.
+    """
+
+    @property
+    def pages(self) -> str:
+        """Where the pages are."""
+        ...

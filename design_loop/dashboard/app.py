@@ -23,6 +23,7 @@ from design_loop.dashboard.frame import (
 )
 from design_loop.dashboard.home import campaign_list, nothing_yet
 from design_loop.dashboard.live import Live, read_live
+from design_loop.dashboard.login import add_login
 from design_loop.dashboard.store import Store
 from design_loop.ledger import Campaign, LedgerError, browsing, overviews
 from design_loop.ledger.reader import LedgerReader
@@ -30,6 +31,7 @@ from design_loop.report.page import build_page
 from design_loop.summary import summarise_campaign
 from design_loop.views.html import Markup, tag
 from design_loop.views.style import standalone
+from serve.sessions import Sessions
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +46,15 @@ _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"} | {
 }
 
 
-def build_dashboard(store: Store) -> FastAPI:
+def build_dashboard(store: Store, sessions: Sessions | None = None) -> FastAPI:
     """The pages, to be mounted at `frame.BASE`.
 
     Parameters
     ----------
     store : Store
         The ledger.
+    sessions : Sessions, optional
+        Of a server that asks for keys; it refuses those who have not logged in.
     """
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     _add_errors(app, store)
@@ -58,6 +62,8 @@ def build_dashboard(store: Store) -> FastAPI:
     _add_campaign(app, store)
     _add_candidates(app, store)
     _add_files(app, store)
+    if sessions is not None:
+        add_login(app, sessions)
     return app
 
 

@@ -15,5 +15,6 @@ def extensions_of(settings: ServerSettings) -> tuple[Extension, ...]:
     if settings.campaigns is None:
         return ()
     from design_loop.server.campaigns import CampaignRoutes
+    from design_loop.server.dashboard import DashboardRoutes
 
-    return (CampaignRoutes(settings.campaigns),)
+    return (CampaignRoutes(settings.campaigns), DashboardRoutes(settings.campaigns))

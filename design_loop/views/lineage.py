@@ -89,7 +89,7 @@ def _selections(story: CandidateStory) -> list[Markup]:
     if not story.selections:
         return [_stage("Selection", tag("p", "Not chosen for the oracle."), there=False)]
     return [
-        _stage(f"Selection in round {number_}", tag("p", f"number {rank + 1} of the chosen: {reason}"))
+        _stage(f"Selection in round {number_}", tag("p", f"number {rank} of the chosen: {reason}"))
         for number_, rank, reason, _ in story.selections
     ]
 
