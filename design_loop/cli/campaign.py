@@ -23,6 +23,8 @@ from design_loop.cli.output import (
     store_target,
 )
 from design_loop.cli.show import show
+from design_loop.cli.steering import extend, fork, pause, stop
+from design_loop.cli.track import track
 from design_loop.cli.watch import watch
 
 if TYPE_CHECKING:
@@ -125,6 +127,11 @@ def export(
     fmt: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
     top: Annotated[int | None, typer.Option(min=1, help="Only so many of the best.")] = None,
     hits: Annotated[bool, typer.Option("--hits", help="Only those that meet all targets.")] = False,
+app.command()(track)
+app.command()(pause)
+app.command()(stop)
+app.command()(extend)
+app.command()(fork)
     workdir: WorkdirOption = WORKDIR,
     store: StoreOption = None,
 ) -> None:

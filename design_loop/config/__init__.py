@@ -20,6 +20,8 @@ from design_loop.config.sections import (
     ResourcesConfig,
     SelectionConfig,
     SurrogateConfig,
+from design_loop.config.tracking import TrackingConfig
+from design_loop.config.selection import SelectionConfig
 )
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "ProposerConfig",
     "ResourcesConfig",
     "SelectionConfig",
+    "TrackingConfig",
     "SurrogateConfig",
     "load_campaign",
     "load_preset",

@@ -25,6 +25,8 @@ from design_loop.config.sections import (
     SelectionConfig,
     SurrogateConfig,
     TargetItem,
+from design_loop.config.selection import SelectionConfig
+from design_loop.config.tracking import TrackingConfig
 )
 
 
@@ -60,6 +62,7 @@ class CampaignConfig(Section):
     serving: dict[str, Any] = Field(
         default_factory=dict, description="engine, LoRA limits, replicas: see serve.config"
     )
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
 
     @model_validator(mode="after")

@@ -11,6 +11,8 @@ from design_loop.config.oracle import oracle_problems
 from design_loop.config.problems import Problem
 from design_loop.config.properties import property_problems
 from design_loop.config.proposer import proposer_problems
+from design_loop.config.selection import selection_problems
+from design_loop.config.tracking import tracking_problems
 
 Sections = Mapping[str, Any]
 
@@ -36,6 +38,7 @@ def contradictions(sections: Sections) -> list[Problem]:
         _oracle,
         _resources,
     ):
+        _tracking,
         found.extend(check(sections))
     return found
 
@@ -181,3 +184,8 @@ def _resources(sections: Sections) -> Iterator[Problem]:
         for loc, cpus in asked.items():
             if cpus > resources.cpus:
                 yield Problem(loc, f"asks for {cpus:g} CPUs, resources.cpus is {resources.cpus}")
+
+
+def _tracking(sections: Sections) -> Iterator[Problem]:
+    if (tracking := sections.get("tracking")) is not None:
+        yield from tracking_problems(tracking)
