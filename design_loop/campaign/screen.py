@@ -1,6 +1,8 @@
-"""Steps 3 and 4 of a round: screen by surrogate error, select for the oracle."""
+"""Steps 3 and 4 of a round: predict, and select for the oracle."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from defects.oracles import oracle_key
 from defects.targets import surrogate_error
@@ -18,8 +20,8 @@ def predict(context: Context, number: int, run: StepRun) -> None:
         return
     found = context.services.predict([context.configuration(c.configuration) for c in candidates])
     predictions = [
-        Prediction(c.key, mean, std, surrogate_error(context.config.targets, mean))
-        for c, mean, std in zip(candidates, found.mean, found.std, strict=True)
+        Prediction(c.key, mean, std, surrogate_error(context.config.targets, mean), bool(ood))
+        for c, mean, std, ood in zip(candidates, found.mean, found.std, found.ood, strict=True)
     ]
     run.record_predictions(found.version, predictions)
     run.info["surrogate"] = found.version
@@ -27,7 +29,7 @@ def predict(context: Context, number: int, run: StepRun) -> None:
 
 
 def choose(context: Context, number: int, run: StepRun) -> None:
-    """Step 4: the best quantile by surrogate error, made diverse, up to the oracle's budget."""
+    """Step 4: the best by the campaign's strategy, made diverse, up to the oracle's budget."""
     settings = context.config.selection
     candidates = {c.key: c for c in context.ledger.candidates(context.id, number)}
     screened = [
@@ -37,6 +39,7 @@ def choose(context: Context, number: int, run: StepRun) -> None:
             p.mean,
             p.std,
             p.surrogate_error,
+            bool(p.out_of_domain),
         )
         for _, p in context.ledger.predictions(context.id, number)
     ]
@@ -47,6 +50,11 @@ def choose(context: Context, number: int, run: StepRun) -> None:
         budget=settings.budget,
         diversity=settings.diversity,
         max_std=settings.max_std,
+        strategy=settings.strategy,
+        exploration=settings.exploration,
+        out_of_domain=settings.out_of_domain,
+        known=context.known_properties(),
+        rng=context.rng(number, 4),
     )
     verified = context.config.oracle.kind != "none"
     oracle = context.oracle.build() if verified else None
@@ -57,8 +65,10 @@ def choose(context: Context, number: int, run: StepRun) -> None:
             c.rank,
             c.reason,
             oracle_key(configurations[c.key], oracle) if oracle is not None else None,
+            c.parts,
         )
         for c in choices
     ]
     run.record_selection(selections, oracle=context.oracle.to_dict() if verified else {})
     run.info["selected"] = len(selections)
+    run.info["shares"] = dict(Counter(c.parts["share"] for c in choices))

@@ -18,11 +18,10 @@ from design_loop.config.sections import (
     HostConfig,
     LearnConfig,
     ResourcesConfig,
-    SelectionConfig,
     SurrogateConfig,
+)
 from design_loop.config.tracking import TrackingConfig
 from design_loop.config.selection import SelectionConfig
-)
 
 __all__ = [
     "PROPOSER_KINDS",
@@ -39,8 +38,8 @@ __all__ = [
     "ProposerConfig",
     "ResourcesConfig",
     "SelectionConfig",
-    "TrackingConfig",
     "SurrogateConfig",
+    "TrackingConfig",
     "load_campaign",
     "load_preset",
     "parse_campaign",

@@ -22,12 +22,11 @@ from design_loop.config.sections import (
     LearnConfig,
     ResourcesConfig,
     Section,
-    SelectionConfig,
     SurrogateConfig,
     TargetItem,
+)
 from design_loop.config.selection import SelectionConfig
 from design_loop.config.tracking import TrackingConfig
-)
 
 
 class CampaignConfig(Section):
@@ -62,8 +61,8 @@ class CampaignConfig(Section):
     serving: dict[str, Any] = Field(
         default_factory=dict, description="engine, LoRA limits, replicas: see serve.config"
     )
-    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
     resources: ResourcesConfig = Field(default_factory=ResourcesConfig)
+    tracking: TrackingConfig = Field(default_factory=TrackingConfig)
 
     @model_validator(mode="after")
     def _consistent(self) -> CampaignConfig:

@@ -35,10 +35,11 @@ def contradictions(sections: Sections) -> list[Problem]:
         _proposer,
         _generation,
         _budget,
+        selection_problems,
         _oracle,
         _resources,
-    ):
         _tracking,
+    ):
         found.extend(check(sections))
     return found
 

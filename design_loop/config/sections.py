@@ -155,22 +155,6 @@ class SurrogateConfig(Section):
     min_labels: int = Field(50, ge=20, description="fewest labels of a property to fit it from")
 
 
-class SelectionConfig(Section):
-    """Which candidates the oracle sees."""
-
-    quantile: float = Field(
-        0.25, gt=0, le=1, description="share kept by surrogate error; the paper's quartile"
-    )
-    budget: int = Field(12, ge=1, le=1_000_000, description="oracle calls per round")
-    diversity: float = Field(
-        0.3, ge=0, le=1, description="0: by surrogate error alone, 1: as different as possible"
-    )
-    max_std: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict,
-        description="property -> largest spread of the surrogate to trust, in its unit",
-    )
-
-
 class LearnConfig(Section):
     """What the next round learns from."""
 
@@ -196,7 +180,14 @@ class LearnConfig(Section):
         "last stage's",
     )
     unverified_weight: float = Field(
-        0.5, gt=0, le=1000, description="how much a candidate with surrogate values counts"
+        0.5, gt=0, le=1000, description="how much an instruction with surrogate values counts"
+    )
+    distil: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="so many random configurations enter with surrogate values: of five times as "
+        "many those that it finds nearest to the targets",
     )
     near_weight: float = Field(
         1.0,

@@ -184,7 +184,11 @@ def candidate_story(connection: Connection, campaign: str, key: str) -> Candidat
         samples=tuple(_sample(row) for row in samples[:20]),
         repeated=max(len(samples) - 1, 0),
         predictions=tuple(
-            (r.surrogate, r.round, Prediction(key, r.mean, r.std, r.surrogate_error))
+            (
+                r.surrogate,
+                r.round,
+                Prediction(key, r.mean, r.std, r.surrogate_error, r.out_of_domain),
+            )
             for r in predictions
         ),
         selections=tuple((r.round, r.rank, r.reason, r.oracle_key) for r in selections),

@@ -156,7 +156,9 @@ def _judged(
         if row.candidate not in judged or row.round in rounds[row.candidate]:
             judged[row.candidate] = (
                 row.surrogate,
-                Prediction(row.candidate, row.mean, row.std, row.surrogate_error),
+                Prediction(
+                    row.candidate, row.mean, row.std, row.surrogate_error, row.out_of_domain
+                ),
             )
     return judged
 

@@ -271,7 +271,7 @@ def _candidate(row: Row[Any]) -> CandidateRecord:
 
 
 def _prediction(row: Row[Any]) -> Prediction:
-    return Prediction(row.candidate, row.mean, row.std, row.surrogate_error)
+    return Prediction(row.candidate, row.mean, row.std, row.surrogate_error, row.out_of_domain)
 
 
 def _label(row: Row[Any]) -> Label:

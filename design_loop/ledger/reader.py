@@ -133,7 +133,10 @@ class LedgerReader:
                     c.rank
                 )
             )
-            return [rec.Selection(r.candidate, r.rank, r.reason, r.oracle_key) for r in rows]
+            return [
+                rec.Selection(r.candidate, r.rank, r.reason, r.oracle_key, r.parts or {})
+                for r in rows
+            ]
 
     def labels(
         self, campaign: str, source: Source | None = None, number: int | None = None

@@ -107,25 +107,31 @@ class Prediction:
         Property -> value and its spread, in the property's unit.
     surrogate_error
         Distance between what was asked for and ``mean``.
+    out_of_domain
+        Whether it lies outside of what the surrogate was fitted to, so that ``std`` does not hold;
+        None where a record of an older version does not say.
     """
 
     candidate: str
     mean: Mapping[str, float]
     std: Mapping[str, float]
     surrogate_error: float
+    out_of_domain: bool | None = None
 
 
 @dataclass(frozen=True)
 class Selection:
     """A candidate chosen for the oracle, with the reason in words.
 
-    ``oracle_key`` is the content key of the call; None in a campaign without an oracle.
+    ``oracle_key`` is the content key of the call; None in a campaign without an oracle. ``parts``
+    is the reason for programs (`design_loop.selection.Choice`); empty in older records.
     """
 
     candidate: str
     rank: int
     reason: str
     oracle_key: str | None = None
+    parts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

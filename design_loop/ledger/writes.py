@@ -154,6 +154,7 @@ def add_predictions(
             "mean": numbers(p.candidate, p.mean),
             "std": numbers(p.candidate, p.std),
             "surrogate_error": float(p.surrogate_error),
+            "out_of_domain": p.out_of_domain,
         }
         for p in predictions
     ]
@@ -172,9 +173,7 @@ def add_selections(
     configurations = configurations_of(connection, campaign, [s.candidate for s in selections])
     for selection in selections:
         if selection.oracle_key is not None:
-            add_call(
-                connection, selection.oracle_key, oracle, configurations[selection.candidate]
-            )
+            add_call(connection, selection.oracle_key, oracle, configurations[selection.candidate])
     rows = [{"campaign": campaign, "round": number} | asdict(s) for s in selections]
     if rows:
         connection.execute(t.selections.insert(), rows)
