@@ -14,11 +14,15 @@ from defects.datasets import Dataset, resolve_dataset
 from defects.errors import ConfigError
 from defects.hosts import Host, get_host
 from defects.oracles import OracleSpec
+from defects.oracles.columns import with_columns
 from defects.targets import resolved
 from defects.text import Frame, Request, random_frame
+from design_loop.campaign.control import Control
 from design_loop.campaign.services import Services
 from design_loop.config import CampaignConfig
+from design_loop.config.properties import dataset_columns
 from design_loop.ledger import Ledger, Source
+from design_loop.oracle_plan import Stage, oracle_spec, oracle_stages
 from design_loop.progress import Progress
 from design_loop.proposers import Proposer, make_proposer
 from design_loop.proposers.domain import Domain
@@ -40,6 +44,8 @@ class Context:
         The served models.
     dataset : Dataset
         What was known before the campaign.
+    control : Control
+        What people ask of the campaign while it runs.
     """
 
     id: str
@@ -49,6 +55,7 @@ class Context:
     progress: Progress
     services: Services
     dataset: Dataset
+    control: Control
 
     @cached_property
     def host(self) -> Host:
@@ -72,7 +79,7 @@ class Context:
 
     def known_properties(self) -> list[Mapping[str, float]]:
         """Property values of everything labelled so far, dataset first."""
-        verified = [label.properties for label in self.ledger.labels(self.id, Source.ORACLE)]
+        verified = [label.properties for label in self.ledger.labels(self.id, self.teacher)]
         return [r.properties for r in self.dataset if r.properties] + verified
 
     def rng(self, number: int, step: int) -> np.random.Generator:
@@ -86,16 +93,28 @@ class Context:
             frame = random_frame(
                 self.host, np.random.default_rng([self.config.seed, number, 77, index])
             )
-        return Request(self.host, self.config.rules, dict(asked), frame)
+        own = self.config.own_properties
+        return Request(self.host, self.config.rules, dict(asked), frame, own)
 
     def configuration(self, data: Mapping) -> Configuration:
         """A configuration from the ledger."""
         return Configuration.from_dict(data, self.host)
 
     @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The oracle's stages, the cheapest first; none without an oracle."""
+        return oracle_stages(self.config)
+
+    @property
     def oracle(self) -> OracleSpec:
-        """The oracle as plain data."""
-        return OracleSpec(self.config.oracle.kind, dict(self.config.oracle.settings))
+        """The oracle that sees what is selected, as plain data; with stages the first one."""
+        return oracle_spec(self.config, self.config.oracle)
+
+    @property
+    def teacher(self) -> Source:
+        """Whose labels surrogate and model learn from."""
+        first = self.config.learn.stage == "first" and len(self.stages) > 1
+        return self.stages[0].source if first else Source.ORACLE
 
 
 def settled(config: CampaignConfig, dataset: Dataset) -> CampaignConfig:
@@ -117,10 +136,12 @@ def load_data(config: CampaignConfig) -> Dataset:
     ------
     DatasetError
         It cannot be read.
+    OracleError
+        A function of an own property fails on it.
     ConfigError
         It is of another host or supercell.
     """
-    dataset = resolve_dataset(config.dataset)
+    dataset = with_columns(resolve_dataset(config.dataset), *dataset_columns(config.properties))
     host = get_host(config.host.name, config.host.supercell)
     if dataset.host.key != host.key:
         raise ConfigError(

@@ -17,20 +17,26 @@ from pathlib import Path
 from defects.datasets import Dataset
 from defects.errors import DesignLoopError
 from design_loop.campaign.context import Context, load_data, settled
+from design_loop.campaign.control import Control
+from design_loop.campaign.inherit import with_inherited
 from design_loop.campaign.learn import learn, prepare
 from design_loop.campaign.propose import check, generate
 from design_loop.campaign.screen import choose, predict
 from design_loop.campaign.services import Services, start_services
+from design_loop.campaign.stages import refuse_to_wait
 from design_loop.campaign.verify import verify
 from design_loop.config import CampaignConfig
-from design_loop.ledger import CampaignState, Ledger
+from design_loop.ledger import CampaignState, Ledger, Suspended, Waiting
 from design_loop.ledger.steps import StepRun
 from design_loop.progress import Progress
 from design_loop.summary import CampaignSummary, summarise_campaign, summarise_round
+from design_loop.tracking import Tracker
 from design_loop.workdir import make_workdir
 
-from design_loop.tracking import Tracker
 log = logging.getLogger(__name__)
+
+#: How long a result waits for a ledger that is locked, full or away before the campaign stops, s.
+PATIENCE_S = 600.0
 
 Step = Callable[[Context, int, StepRun], None]
 StartServices = Callable[[CampaignConfig, Path, Callable[[str], None]], Services]
@@ -69,12 +75,23 @@ def start(
     dataset : Dataset, optional
         What the configuration names, where it has been read already.
     """
+    dataset = dataset or load_data(config)
+    campaign = create(config, workdir, store, dataset)
+    with Ledger(store, create=False, patience_s=PATIENCE_S) as ledger:
+        config = CampaignConfig.model_validate(ledger.campaign(campaign).config)
+        driver = _Driver(ledger, campaign, config, progress, services)
+        return driver.run(dataset, CampaignState.CREATED)
+
+
+def create(
+    config: CampaignConfig, workdir: Path, store: str, dataset: Dataset | None = None
+) -> str:
+    """Record a campaign that nobody drives yet, and return its id; `resume` begins it."""
     dataset = dataset or load_data(config)  # a broken dataset stops the campaign before it exists
     config = settled(config, dataset)
     make_workdir(workdir)
     with Ledger(store, upgrade=True) as ledger:
-        campaign = ledger.create_campaign(config, workdir)
-        return _Driver(ledger, campaign, config, progress, services).run(dataset)
+        return ledger.create_campaign(config, workdir)
 
 
 def resume(
@@ -84,14 +101,31 @@ def resume(
     progress: Progress,
     services: StartServices = start_services,
     dataset: Dataset | None = None,
+    expected: CampaignState | None = None,
 ) -> CampaignSummary:
-    """Go on with a campaign."""
-    with Ledger(store, create=False, upgrade=True) as ledger:
+    """Go on with a campaign; one that is done is only summed up.
+
+    Parameters
+    ----------
+    campaign : str
+        Its id, or the beginning.
+    workdir, store, progress, services, dataset
+        As in `start`.
+    expected : CampaignState, optional
+        Do not begin if it is in another state by now.
+
+    Raises
+    ------
+    TransitionError
+        Its driver is at work, or it is not in the state that was expected.
+    """
+    with Ledger(store, create=False, upgrade=True, patience_s=PATIENCE_S) as ledger:
         found = ledger.campaign(campaign)
+        if found.state is not CampaignState.DONE:
+            expected = expected or ledger.check_resume(found.id)
         config = CampaignConfig.model_validate(found.config)
-        return _Driver(ledger, found.id, config, progress, services).run(
-            dataset or load_data(config)
-        )
+        driver = _Driver(ledger, found.id, config, progress, services)
+        return driver.run(dataset, expected)
 
 
 class _Driver:
@@ -106,25 +140,46 @@ class _Driver:
         self.ledger, self.id, self.config = ledger, campaign, config
         self.progress, self.start_models = progress, start_models
         self.folder = Path(ledger.campaign(campaign).workdir) / campaign
+        self.control = Control(ledger, campaign, config)
+        self.tracker = Tracker(ledger, campaign, config.tracking, progress)
 
-    def run(self, dataset) -> CampaignSummary:
-        """Run every step that is not done."""
+    def run(self, dataset: Dataset | None, expected: CampaignState | None) -> CampaignSummary:
+        """Run every step that is not done; None for `expected` runs none."""
         ledger = self.ledger
         with ledger.lease(self.id):
-            self.progress.campaign_started(self.id, self.config)
-            if ledger.campaign(self.id).state is not CampaignState.DONE:
+            self.progress.campaign_started(self.id, self.control.amended())
+            if expected is not None:
+                ledger.begin(self.id, expected)
                 try:
-                    self._all_rounds(dataset)
+                    known = dataset or load_data(self.config)
+                    self._until_it_ends(with_inherited(known, ledger.inherited(self.id)))
                 except KeyboardInterrupt:
                     self._leave(CampaignState.STOPPED, "stopped by the user")
                     raise
                 except Exception as error:
                     self._leave(CampaignState.FAILED, f"{type(error).__name__}: {error}")
                     raise
-                ledger.set_campaign_state(self.id, CampaignState.DONE)
+                self.tracker.update()
             summary = summarise_campaign(ledger, self.id)
             self.progress.campaign_finished(summary)
             return summary
+
+    def _until_it_ends(self, dataset: Dataset) -> None:
+        """Run rounds until none is left or somebody wants a halt; then say so in the ledger."""
+        while True:
+            try:
+                self._all_rounds(dataset)
+            except Waiting as reason:
+                self.ledger.set_campaign_state(self.id, CampaignState.WAITING, str(reason))
+                return
+            except Suspended as reason:
+                if self.ledger.act_on_request(self.id) is not None:
+                    self.ledger.event(self.id, str(reason))
+                    return
+                continue  # withdrawn at the last moment
+            # An extension may have come while the models were taken down.
+            if self.ledger.finish_campaign(self.id, self.ledger.rounds(self.id)[-1].number):
+                return
 
     def _leave(self, state: CampaignState, why: str) -> None:
         try:
@@ -134,15 +189,16 @@ class _Driver:
             log.warning("the end of %s could not be recorded: %s", self.id, second)
 
     def _all_rounds(self, dataset) -> None:
-        self.ledger.set_campaign_state(self.id, CampaignState.RUNNING)
         for name in ("adapters", "surrogates", "logs", "instructions"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         (self.folder / "campaign.yaml").write_text(self.config.to_yaml(), encoding="utf-8")
         self._tell_what_is_done()
         if all(r.state == "done" for r in self.ledger.rounds(self.id)) and (
-            len(self.ledger.rounds(self.id)) == self.config.rounds + 1
+            len(self.ledger.rounds(self.id)) > self.control.amended().rounds
         ):
             return
+        self.control.check()
+        refuse_to_wait(self.ledger, self.id, self.config)
         began = time.monotonic()
         what = "Ray, vLLM and the surrogate's deployment"
         if not self.config.proposer.needs_model:
@@ -153,15 +209,32 @@ class _Driver:
         )
         self.progress.step_finished(0, "start", time.monotonic() - began, {})
         context = Context(
-            self.id, self.config, self.ledger, self.folder, self.progress, models, dataset
+            self.id,
+            self.control.amended(),
+            self.ledger,
+            self.folder,
+            self.progress,
+            models,
+            dataset,
+            self.control,
         )
         try:
             self._serve_last_surrogate(models)
             self._round(context, 0, {"prepare": prepare})
-            for number in range(1, self.config.rounds + 1):
+            number = 1
+            while number <= self._amended(context).rounds:
                 self._round(context, number, ROUND)
+                number += 1
         finally:
             models.close()
+
+    def _amended(self, context: Context) -> CampaignConfig:
+        """Take up what was added to the configuration since the last look."""
+        config = self.control.amended()
+        if config != context.config:
+            context.config = config
+            self.progress.campaign_extended(config)
+        return config
 
     def _round(self, context: Context, number: int, steps: dict[str, Step]) -> None:
         made = _made_by(self.ledger, self.id, number - 1) if number else (None, None)
@@ -171,6 +244,8 @@ class _Driver:
         if started.state == "done":
             return
         for name, step in steps.items():
+            self.control.check()
+            self._amended(context)
             with self.ledger.step(self.id, number, name) as run:
                 if not run.todo:
                     continue
@@ -182,6 +257,7 @@ class _Driver:
             self.progress.step_finished(number, name, seconds, info)
         self.ledger.finish_round(self.id, number)
         self.progress.round_finished(summarise_round(self.ledger, self.id, number))
+        self.tracker.update()
 
     def _serve_last_surrogate(self, models: Services) -> None:
         """Services that have just started know of no surrogate; a resumed round needs its own."""

@@ -15,14 +15,22 @@ from defects.targets import DEFAULT_TOLERANCE
 from design_loop.adaptation.watch import restarts, softened
 from design_loop.adapters import hyperparameters_of, resources_of
 from design_loop.campaign.context import Context
+from design_loop.campaign.distil import distilled
+from design_loop.campaign.inherit import take_adapter, take_surrogate
 from design_loop.config import CampaignConfig
 from design_loop.ledger import Adapter, Source, Surrogate
 from design_loop.ledger.steps import StepRun
 
 
 def prepare(context: Context, number: int, run: StepRun) -> None:
-    """Round 0: the first surrogate and the first adapter, from the dataset alone."""
-    learn(context, number, run)
+    """Round 0: the first surrogate and the first adapter, from what is known; or a parent's."""
+    lineage = context.ledger.lineage(context.id)
+    if lineage is None or not take_surrogate(context, lineage, run):
+        refit_surrogate(context, number, run)
+    if context.config.proposer.needs_model and (
+        lineage is None or not take_adapter(context, lineage, run)
+    ):
+        train_next_adapter(context, number, run)
 
 
 def learn(context: Context, number: int, run: StepRun) -> None:
@@ -33,7 +41,7 @@ def learn(context: Context, number: int, run: StepRun) -> None:
     """
     refit_surrogate(context, number, run)
     proposer = context.config.proposer
-    if proposer.needs_model and (number == 0 or proposer.feedback):
+    if proposer.needs_model and proposer.feedback:
         train_next_adapter(context, number, run)
 
 
@@ -109,6 +117,15 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
         for configuration, row, source in rows
         for weight in (sample_weight(config, row, source),)
     ]
+    taught = distilled(context, number, {c.key for c, _, _ in rows})
+    items += [
+        Instruction(
+            configuration,
+            {p: row[p] for p in properties if p in row},
+            sample_weight(config, row, Source.SURROGATE),
+        )
+        for configuration, row in taught
+    ]
     data_hash = write_instructions(path, context.host, config.rules, items)
     context.progress.message("info", f"fine-tuning the adapter on {len(items)} instructions")
     replay = config.learn.replay if previous else None
@@ -116,7 +133,11 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
         AdapterSpec(
             base=resolve_base(config.base_model),
             source=InstructionSource(
-                str(path), config.generation.format, properties, replay=replay
+                str(path),
+                config.generation.format,
+                properties,
+                replay=replay,
+                own=config.own_properties,
             ),
             root=context.folder / "adapters",
             prefix=f"r{number + 1:03d}",
@@ -129,10 +150,15 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
                 "round": number,
                 "instruction_format": config.generation.format,
                 "properties": list(properties),
+                "own_properties": {
+                    name: {"unit": p.unit, "decimals": p.decimals}
+                    for name, p in config.own_properties.items()
+                },
                 "host": context.host.key,
                 "rules": config.rules.model_dump(mode="json"),
                 "n_instructions": len(items),
-                "n_verified": sum(source is Source.ORACLE for _, _, source in rows),
+                "n_distilled": len(taught),
+                "n_verified": sum(source is context.teacher for _, _, source in rows),
             },
         ),
         resources_of(config),
@@ -141,6 +167,7 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     run.add_adapter(Adapter(result.name, str(result.path), result.manifest))
     run.info["adapter"] = result.name
     run.info["restarted"] = anew
+    run.info["distilled"] = len(taught)
     run.info["loss"] = result.metrics.get("train_loss")
 
 
@@ -161,8 +188,12 @@ def sample_weight(config: CampaignConfig, row: Mapping[str, float], source: Sour
         surrogate values; times up to ``learn.near_weight`` where all targets are met, falling off
         as a normal distribution with the distance in units of the targets' widths.
     """
-    known = {Source.ORACLE: config.adapter.new_data_weight}
-    weight = 1.0 if source is None else float(known.get(source, config.learn.unverified_weight))
+    if source is None:
+        weight = 1.0
+    elif source is Source.SURROGATE:
+        weight = float(config.learn.unverified_weight)
+    else:
+        weight = float(config.adapter.new_data_weight)
     if config.learn.near_weight == 1:
         return weight
     distance = 0.0
@@ -190,7 +221,7 @@ def _learnt(context: Context, number: int) -> frozenset[str]:
     """Keys of what the previous round's adapter was trained on."""
     known = {r.configuration.key for r in context.dataset if r.properties}
     for step in range(number):
-        for source in Source:
+        for source in _sources(context, context.config.learn.use_unverified):
             for label in context.ledger.labels(context.id, source, step):
                 known.add(context.configuration(label.configuration).key)
     return frozenset(known)
@@ -204,16 +235,20 @@ def _labelled(
         (r.configuration, dict(r.properties), None) for r in context.dataset if r.properties
     ]
     known = {c.key for c, _, _ in rows}
-    sources = [Source.ORACLE]
-    if unverified or context.config.oracle.kind == "none":
-        sources.append(Source.SURROGATE)
-    for source in sources:
+    for source in _sources(context, unverified):
         for label in context.ledger.labels(context.id, source):
             configuration = context.configuration(label.configuration)
             if configuration.key not in known:
                 known.add(configuration.key)
                 rows.append((configuration, dict(label.properties), source))
     return rows
+
+
+def _sources(context: Context, unverified: bool) -> list[Source]:
+    """Whose labels are learnt from."""
+    if unverified or context.config.oracle.kind == "none":
+        return [context.teacher, Source.SURROGATE]
+    return [context.teacher]
 
 
 def _drop_unrecorded(folder: Path) -> None:

@@ -83,7 +83,7 @@ class LocalServices:
         if not configurations:
             return 0, 0
         if oracle.kind == "table":
-            return _look_up(oracle, configurations, on_result, on_failure)
+            return _look_up(oracle, configurations, on_result, on_failure, limits)
         from design_loop.oracle_pool import label_batch
         from serve.cluster import ensure_ray
 
@@ -106,16 +106,24 @@ def _look_up(
     configurations: Sequence[Configuration],
     on_result: Callable[[LabelResult], None],
     on_failure: Callable[[LabelResult], None],
+    limits: PoolLimits,
 ) -> tuple[int, int]:
     table = oracle.build()
     counts = [0, 0]
     for i, configuration in enumerate(configurations):
+        if limits.stopped:
+            break
         began = time.monotonic()
         try:
             labels = table.label(configuration)
         except DesignLoopError as error:
             counts[1] += 1
-            on_failure(LabelResult(i, configuration, None, str(error), type(error).__name__))
+            # A table answers the same every time.
+            on_failure(
+                LabelResult(
+                    i, configuration, None, str(error), type(error).__name__, permanent=True
+                )
+            )
             continue
         counts[0] += 1
         on_result(LabelResult(i, configuration, labels, seconds=round(time.monotonic() - began, 6)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from defects.errors import DesignLoopError
+from design_loop.cli.exchange import export, import_labels
 from design_loop.cli.output import (
     WORKDIR,
     Format,
@@ -40,16 +40,9 @@ app = typer.Typer(
 IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="Campaign, or the beginning of its id.")
 ]
-
-
-class ExportFormat(StrEnum):
-    """What ``campaign export`` writes."""
-
-    cif = "cif"
-    poscar = "poscar"
-    extxyz = "extxyz"
-    json = "json"
-    csv = "csv"
+DetachOption = Annotated[
+    bool, typer.Option("--detach", help="In the background, whatever becomes of this shell.")
+]
 
 
 @app.command()
@@ -67,6 +60,7 @@ def run(
             show_default=False,
         ),
     ] = None,
+    detach: DetachOption = False,
 ) -> None:
     """Run a campaign to its end."""
     config = read_campaign(file)
@@ -74,6 +68,11 @@ def run(
         from design_loop.compare.arms import arm_config
 
         config = arm_config(config, proposer, 0)
+    if detach:
+        from design_loop.campaign.driver import create
+
+        _detach(create(config, workdir, store_target(workdir, store)), workdir, store)
+        return
 
     def drive(progress: Progress) -> CampaignSummary:
         from design_loop.campaign import run_campaign
@@ -85,11 +84,21 @@ def run(
 
 @app.command()
 def resume(
-    campaign: IdArgument, workdir: WorkdirOption = WORKDIR, store: StoreOption = None
+    campaign: IdArgument,
+    workdir: WorkdirOption = WORKDIR,
+    store: StoreOption = None,
+    detach: DetachOption = False,
 ) -> None:
-    """Go on with a campaign that was stopped, killed or failed; nothing is done twice."""
+    """Go on with a campaign that was paused, stopped, killed or failed; nothing is done twice."""
     with _ledger(workdir, store, upgrade=True) as ledger:
         found = ledger.campaign(campaign).id
+        withdrawn = ledger.withdraw(found) if ledger.driver(found) is not None else None
+    if withdrawn is not None:
+        typer.echo(f"{found}: its driver had not come to a halt yet; the {withdrawn} is withdrawn")
+        return
+    if detach:
+        _detach(found, workdir, store)
+        return
 
     def drive(progress: Progress) -> CampaignSummary:
         from design_loop.campaign import resume_campaign
@@ -118,29 +127,15 @@ def list_(
 
 app.command()(show)
 app.command()(watch)
-
-
-@app.command()
-def export(
-    campaign: IdArgument,
-    out: Annotated[Path, typer.Option(help="Folder to write to.", show_default=False)],
-    fmt: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
-    top: Annotated[int | None, typer.Option(min=1, help="Only so many of the best.")] = None,
-    hits: Annotated[bool, typer.Option("--hits", help="Only those that meet all targets.")] = False,
 app.command()(track)
 app.command()(pause)
 app.command()(stop)
 app.command()(extend)
 app.command()(fork)
-    workdir: WorkdirOption = WORKDIR,
-    store: StoreOption = None,
-) -> None:
-    """Write the labelled candidates as files, the best first."""
-    from design_loop.export import export_candidates
 
-    summary = _summary(campaign, workdir, store)
-    files = export_candidates(summary, fmt.value, out, top=top, only_hits=hits)
-    typer.echo(f"{len(files)} {'file' if len(files) == 1 else 'files'} in {out}")
+
+app.command()(export)
+app.command("import-labels")(import_labels)
 
 
 @app.command()
@@ -187,8 +182,29 @@ def _drive(drive: Callable[[Progress], CampaignSummary], workdir: Path, store: s
 
     with _ledger(workdir, store) as ledger:
         folder = leave_results(ledger, summary)
+    if summary.campaign.state in ("paused", "stopped"):
+        how = _how(progress, workdir, store)
+        typer.echo(f"{summary.campaign.id} is {summary.campaign.state} as asked. {how}", err=True)
+        raise typer.Exit(130)
     print_tables(times_table(summary.rounds), candidates_table(summary))
     typer.echo(f"Everything is in {folder}; the report is {folder / 'report.html'}")
+    if summary.campaign.state == "waiting":
+        typer.echo(f"{summary.campaign.id} {summary.campaign.error}")
+
+
+def _detach(campaign: str, workdir: Path, store: str | None) -> None:
+    """Have a campaign driven in the background."""
+    from design_loop.detached import launch
+
+    target = store_target(workdir, store)
+    with _ledger(workdir, store, upgrade=True) as ledger:
+        folder = Path(ledger.campaign(campaign).workdir)
+        state = ledger.check_resume(campaign)
+    pid = launch(campaign, folder, target, state)
+    place = same_place(workdir, store)
+    typer.echo(f"{campaign} runs in the background (process {pid}), whatever becomes of this shell")
+    typer.echo(f"Look at it with: design-loop campaign watch {campaign}{place}")
+    typer.echo(f"Stop it with: design-loop campaign stop {campaign}{place}")
 
 
 def _how(progress: Progress, workdir: Path, store: str | None) -> str:
@@ -204,13 +220,6 @@ def _ledger(workdir: Path, store: str | None, *, upgrade: bool = False) -> Ledge
     from design_loop.ledger import Ledger
 
     return Ledger(store_target(workdir, store), create=False, upgrade=upgrade)
-
-
-def _summary(campaign: str, workdir: Path, store: str | None) -> CampaignSummary:
-    from design_loop.summary import summarise_campaign
-
-    with _ledger(workdir, store) as ledger:
-        return summarise_campaign(ledger, campaign)
 
 
 def _campaign_dict(campaign: Any) -> dict[str, Any]:

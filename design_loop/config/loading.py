@@ -86,6 +86,28 @@ def load_preset(name: str, check: bool = True) -> CampaignConfig:
     return _read(path.read_text(encoding="utf-8"), path.name, Path.cwd() if check else None)
 
 
+def check_campaign(
+    data: Mapping[str, Any], name: str = "campaign", folder: Path | None = None
+) -> CampaignConfig:
+    """Read a campaign that did not come as a file: as plain data.
+
+    Parameters
+    ----------
+    data
+        What a campaign file would hold.
+    name
+        Stands in front of every problem.
+    folder
+        Where relative paths start; None looks at nothing outside of `data`.
+
+    Raises
+    ------
+    CampaignFileError
+        With every problem.
+    """
+    return _check(Document(data=data), name, folder)
+
+
 def preset_path(name: str) -> Path:
     """Return the file of a shipped campaign.
 
@@ -109,7 +131,10 @@ def _presets() -> Path:
 
 
 def _read(text: str, name: str, folder: Path | None) -> CampaignConfig:
-    document = parse_yaml(text)
+    return _check(parse_yaml(text), name, folder)
+
+
+def _check(document: Document, name: str, folder: Path | None) -> CampaignConfig:
     problems: list[Problem] = []
     sections: dict[str, Any] = {}
     if isinstance(document.data, dict):

@@ -77,6 +77,9 @@ class LiveProgress:
     def campaign_started(self, campaign: str, config: CampaignConfig) -> None:
         self._state.begin(campaign, config)
 
+    def campaign_extended(self, config: CampaignConfig) -> None:
+        self._state.extend(config)
+
     def step_started(self, number: int, step: str, detail: str = "") -> None:
         self._state.start_step(number, step, detail)
 

@@ -50,6 +50,10 @@ class PlainProgress:
         self._line(f"campaign {campaign}: {state.host}, {config.rounds} rounds")
         self._line(f"targets: {'; '.join(state.targets)}")
 
+    def campaign_extended(self, config: CampaignConfig) -> None:
+        self._state.extend(config)
+        self._line(f"extended: {config.rounds} rounds, {self._state.budget} oracle calls")
+
     def step_started(self, number: int, step: str, detail: str = "") -> None:
         self._state.start_step(number, step, detail)
         self._told = self._state.clock()

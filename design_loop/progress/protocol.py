@@ -34,6 +34,9 @@ class Progress(Protocol):
     def campaign_started(self, campaign: str, config: CampaignConfig) -> None:
         """The campaign with this id begins or goes on."""
 
+    def campaign_extended(self, config: CampaignConfig) -> None:
+        """Rounds or budget were added while it runs; `config` is what counts from now on."""
+
     def step_started(self, number: int, step: str, detail: str = "") -> None:
         """A step of round `number` begins; `detail` says with what, in a few words."""
 
@@ -69,6 +72,8 @@ class SilentProgress:
 
     def campaign_started(self, campaign: str, config: CampaignConfig) -> None:
         self.campaign = campaign
+
+    def campaign_extended(self, config: CampaignConfig) -> None: ...
 
     def step_started(self, number: int, step: str, detail: str = "") -> None: ...
 

@@ -68,6 +68,11 @@ class DisplayState:
         self.budget = oracle_budget(config)
         self.started = self.clock()
 
+    def extend(self, config: CampaignConfig) -> None:
+        """Take over what was added to the configuration."""
+        self.n_rounds = config.rounds
+        self.budget = oracle_budget(config)
+
     @property
     def steps(self) -> list[StepView]:
         """Steps of the current round; none before the first."""

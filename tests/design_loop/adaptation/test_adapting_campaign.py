@@ -12,6 +12,7 @@ import pytest
 from design_loop.adaptation import plan_round
 from design_loop.campaign import driver
 from design_loop.campaign.context import Context, load_data
+from design_loop.campaign.control import Control
 from design_loop.config import load_campaign
 from design_loop.ledger import CampaignState, Ledger
 from design_loop.progress import SilentProgress
@@ -119,6 +120,7 @@ def test_settings_are_recorded_with_every_sample_and_asked_again_after_a_kill(tm
             SilentProgress(),
             SimpleNamespace(),
             load_data(config),
+            Control(ledger, campaign, config),
         )
         plan = plan_round(context, 2)
         assert [a.to_dict() for a in plan.arms] == _info(ledger, campaign, 2, "generate")["arms"]

@@ -117,6 +117,8 @@ class QuickServices:
     ) -> tuple[int, int]:
         table = oracle.build()
         for i, c in enumerate(configurations):
+            if limits.stopped:
+                break
             if self.die_after_labels == i:
                 os.kill(os.getpid(), signal.SIGKILL)
             with self.calls.open("a") as f:

@@ -11,6 +11,7 @@ from defects.configuration import Configuration
 from defects.datasets import bundled_dataset, write_dataset
 from defects.datasets.dataset import Dataset, Record
 from design_loop.campaign.context import Context
+from design_loop.campaign.control import Control
 from design_loop.campaign.propose import check, generate
 from design_loop.config import parse_campaign
 from design_loop.ledger import Ledger
@@ -83,7 +84,8 @@ def make_context(
         pass
     ledger.finish_round(campaign, 0)
     services: Any = KnownSurrogate()
-    made = Context(campaign, config, ledger, folder, SilentProgress(), services, dataset)
+    control = Control(ledger, campaign, config)
+    made = Context(campaign, config, ledger, folder, SilentProgress(), services, dataset, control)
     return made, ledger
 
 
