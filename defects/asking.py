@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from defects.targets import Target
+from defects.targets import Target, surrogate_error
 
+#: A target that fewer known rows meet is also asked for by the values of so many nearest ones.
+_FEW = 5
+#: Share of the prompts that then do so.
+_BRIDGED = 0.5
 #: Share of the known values that stands for an extreme that is to be minimised or maximised.
 _EXTREME = 0.05
 
@@ -23,7 +27,10 @@ def draw_asked(
     """One value per target for a prompt.
 
     A language model is asked for numbers, not for ranges: of a range any number in it will do, so
-    the prompts of a round spread over it. Open ends are closed by what is known to exist.
+    the prompts of a round spread over it. Open ends are closed by what is known to exist. Where
+    hardly anything known meets the targets, the model has seen no such number and would answer it
+    by what it resembles as text; half of the prompts then ask for the nearest known values,
+    and what lies between is found among their answers.
 
     Parameters
     ----------
@@ -42,6 +49,9 @@ def draw_asked(
     dict
         Property -> value, in the property's unit.
     """
+    bridge = _bridge(targets, known, rng)
+    if bridge is not None:
+        return bridge
     asked: dict[str, float] = {}
     for target in targets:
         low, high = target.bounds()
@@ -59,6 +69,22 @@ def draw_asked(
         row = _row_like(open_ended, known, asked, rng)
         asked |= {t.property: _inside(t, row.get(t.property)) for t in open_ended}
     return {t.property: asked[t.property] for t in targets}
+
+
+def _bridge(
+    targets: Sequence[Target], known: Sequence[Mapping[str, float]], rng: np.random.Generator
+) -> dict[str, float] | None:
+    """Values of a known row next to targets that few meet, for a part of the prompts."""
+    names = [t.property for t in targets]
+    rows = [r for r in known if all(n in r for n in names)]
+    if len(rows) < _FEW or all(t.goal is not None for t in targets):
+        return None
+    met = sum(all(t.satisfied(r[t.property]) for t in targets) for r in rows)
+    if met >= _FEW or rng.random() >= _BRIDGED:
+        return None
+    errors = np.array([surrogate_error(targets, r) for r in rows])
+    row = rows[int(rng.choice(np.argsort(errors, kind="stable")[:_FEW]))]
+    return {n: float(row[n]) for n in names}
 
 
 def _part(

@@ -157,7 +157,7 @@ class InstructionSource:
     fmt: str
     properties: tuple[str, ...]
     keep_all: float = 0.5
-    anchor: float = 0.5
+    anchor: float = 1.0
     replay: float | None = None
     own: Mapping[str, Property] = field(default_factory=dict)
 
