@@ -20,8 +20,8 @@ from design_loop.config.sections import (
     ResourcesConfig,
     SurrogateConfig,
 )
-from design_loop.config.tracking import TrackingConfig
 from design_loop.config.selection import SelectionConfig
+from design_loop.config.tracking import TrackingConfig
 
 __all__ = [
     "PROPOSER_KINDS",
