@@ -1,4 +1,4 @@
-"""What the surrogate knows, as instructions: where nothing is labelled, the model learns from it."""
+"""What the surrogate knows, as instructions: the model learns where nothing is labelled yet."""
 
 from __future__ import annotations
 
