@@ -1,0 +1,57 @@
+"""What the surrogate knows of near configurations becomes instructions."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "proposers"))
+
+from proposer_context import gap, make_context
+
+from design_loop.campaign.distil import distilled
+
+
+@pytest.fixture
+def context(tmp_path):
+    context, ledger = make_context(tmp_path, "{kind: random}")
+    with ledger:
+        yield context
+
+
+def with_distil(context, n):
+    learn = context.config.learn.model_copy(update={"distil": n})
+    return replace(context, config=context.config.model_copy(update={"learn": learn}))
+
+
+def test_without_the_setting_nothing_is_predicted(context):
+    assert distilled(context, 1, set()) == []
+    assert context.services.asked == 0
+
+
+def test_the_nearest_of_five_times_as_many_with_the_surrogates_values(context):
+    context = with_distil(context, 40)
+    found = distilled(context, 1, context.training_keys)
+    assert context.services.asked == 200 and len(found) == 40
+    keys = {c.key for c, _ in found}
+    assert len(keys) == 40 and not keys & context.training_keys
+    rules = context.config.rules
+    assert all(rules.violation(c) is None for c, _ in found)
+    assert all(row["homo_lumo_gap"] == pytest.approx(gap(c)) for c, row in found)
+    # The target is 0.2 to 0.3 eV.
+    errors = [context.config.targets[0].error(row["homo_lumo_gap"]) for _, row in found]
+    assert errors == sorted(errors)
+    rng = np.random.default_rng(0)
+    usual = [gap(c) for c in context.domain.distinct(200, rng, set())]
+    assert np.mean(errors) < 0.5 * np.mean([context.config.targets[0].error(g) for g in usual])
+
+
+def test_a_step_that_is_run_again_draws_the_same_and_another_round_others(context):
+    context = with_distil(context, 10)
+    first, again, other = (distilled(context, n, set()) for n in (1, 1, 2))
+    assert [c.key for c, _ in first] == [c.key for c, _ in again]
+    assert {c.key for c, _ in first} != {c.key for c, _ in other}
