@@ -7,11 +7,12 @@ from collections.abc import Collection
 import numpy as np
 
 from defects.configuration import Configuration
+from defects.sampling import random_configuration
 from design_loop.campaign.context import Context
 from design_loop.proposers.energy import total_energy
 
 #: Random configurations that the surrogate looks at per one that is learnt from.
-DRAWN = 5
+DRAWN = 10
 
 
 def distilled(
@@ -41,10 +42,17 @@ def distilled(
     wanted = context.config.learn.distil
     if not wanted:
         return []
-    drawn = context.domain.distinct(DRAWN * wanted, context.rng(number, 5), known)
-    if not drawn:
-        return []
+    rng = context.rng(number, 5)
+    host, rules = context.host, context.config.rules
+    # Of the rules, not of an oracle's table: what that holds is for the oracle to say.
+    drawn = [random_configuration(host, rules, rng) for _ in range(DRAWN * wanted)]
     found = context.services.predict(drawn)
     energies = total_energy(context.config.targets, found.mean, found.std)
-    order = np.argsort(energies, kind="stable")[:wanted]
-    return [(drawn[i], dict(found.mean[i])) for i in order]
+    taught: dict[str, tuple[Configuration, dict[str, float]]] = {}
+    for i in np.argsort(energies, kind="stable"):
+        if len(taught) == wanted:
+            break
+        # What the surrogate itself calls foreign it cannot teach.
+        if not found.ood[i] and (key := drawn[i].key) not in known:
+            taught.setdefault(key, (drawn[i], dict(found.mean[i])))
+    return list(taught.values())

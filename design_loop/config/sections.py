@@ -186,7 +186,7 @@ class LearnConfig(Section):
         0,
         ge=0,
         le=1_000_000,
-        description="so many random configurations enter with surrogate values: of five times as "
+        description="so many random configurations enter with surrogate values: of ten times as "
         "many those that it finds nearest to the targets",
     )
     near_weight: float = Field(

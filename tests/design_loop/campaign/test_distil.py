@@ -33,10 +33,10 @@ def test_without_the_setting_nothing_is_predicted(context):
     assert context.services.asked == 0
 
 
-def test_the_nearest_of_five_times_as_many_with_the_surrogates_values(context):
+def test_the_nearest_of_many_with_the_surrogates_values(context):
     context = with_distil(context, 40)
     found = distilled(context, 1, context.training_keys)
-    assert context.services.asked == 200 and len(found) == 40
+    assert context.services.asked == 400 and len(found) == 40
     keys = {c.key for c, _ in found}
     assert len(keys) == 40 and not keys & context.training_keys
     rules = context.config.rules
@@ -48,6 +48,20 @@ def test_the_nearest_of_five_times_as_many_with_the_surrogates_values(context):
     rng = np.random.default_rng(0)
     usual = [gap(c) for c in context.domain.distinct(200, rng, set())]
     assert np.mean(errors) < 0.5 * np.mean([context.config.targets[0].error(g) for g in usual])
+
+
+def test_what_the_surrogate_calls_foreign_is_not_taught(context):
+    context = with_distil(context, 20)
+    whole = context.services.predict
+
+    def predict(configurations):
+        found = whole(configurations)
+        return replace(found, ood=[c.counts()["V_Mo"] > 0 for c in configurations])
+
+    context.services.predict = predict
+    taught = distilled(context, 1, set())
+    assert len(taught) == 20
+    assert not any(c.counts()["V_Mo"] for c, _ in taught)
 
 
 def test_a_step_that_is_run_again_draws_the_same_and_another_round_others(context):
