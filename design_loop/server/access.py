@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from design_loop.ledger import Campaign, Ledger, LedgerError
+from defects.errors import ConfigError
+from design_loop.ledger import Campaign, LeaseHeldError, Ledger, LedgerError, TransitionError
+from design_loop.server.admission import redact
 from design_loop.server.settings import CampaignsSettings
 from serve.errors import ApiError
 
@@ -35,11 +37,16 @@ class LedgerAccess:
         Raises
         ------
         ApiError
-            503 where the database cannot be read; what is wrong stands in the server's log, since
-            it names files and hosts.
+            409 for what makes no sense in a campaign's state, 422 for what no campaign could be
+            asked for, 503 where the database cannot be read; what is wrong with it stands in the
+            server's log, since it names files and hosts.
         """
         try:
             yield self._open()
+        except (TransitionError, LeaseHeldError) as error:
+            raise ApiError(409, "illegal_transition", redact(str(error))) from error
+        except ConfigError as error:
+            raise ApiError(422, "invalid_campaign", redact(str(error))) from error
         except LedgerError as error:
             log.error("campaigns cannot be read: %s", error)
             text = "the ledger of campaigns does not answer; see the server's log"
@@ -50,7 +57,7 @@ class LedgerAccess:
             if self._ledger is None:
                 if "://" not in self._settings.ledger:
                     Path(self._settings.ledger).parent.mkdir(parents=True, exist_ok=True)
-                self._ledger = Ledger(self._settings.ledger, create=True)
+                self._ledger = Ledger(self._settings.ledger)
             return self._ledger
 
 

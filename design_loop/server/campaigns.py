@@ -20,6 +20,10 @@ class CampaignRoutes:
 
     def add_routes(self, app: FastAPI) -> None:
         """Add the routes."""
+        from design_loop.server.access import LedgerAccess
+        from design_loop.server.control import add_control
         from design_loop.server.listing import add_listing
 
-        add_listing(app, self.settings)
+        access = LedgerAccess(self.settings)
+        add_listing(app, self.settings, access)
+        add_control(app, self.settings, access)
