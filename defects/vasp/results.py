@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
 
@@ -79,8 +78,8 @@ def _from_vasprun(path: Path) -> VaspRun:
     from pymatgen.io.vasp.outputs import Vasprun
 
     try:
-        run = Vasprun(path, parse_dos=False, parse_potcar_file=False)
-    except (ElementTree.ParseError, ValueError, KeyError, IndexError, OSError, EOFError) as error:
+        run = Vasprun(path, parse_potcar_file=False)  # the Fermi level stands with the DOS
+    except (SyntaxError, ValueError, KeyError, IndexError, OSError, EOFError) as error:
         return VaspRun(path, None, None, problem=f"cannot be read, cut off? ({error})")
     problem = None
     if not run.converged_electronic:
