@@ -86,7 +86,12 @@ def test_cpu_lock_holds_what_pyproject_asks_for(root):
 
 
 def test_entry_points_can_be_run(root):
-    for name in (".ci/run", "scripts/install.sh", "scripts/with_postgres.sh"):
+    for name in (
+        ".ci/run",
+        "scripts/install.sh",
+        "scripts/with_postgres.sh",
+        "scripts/with_chromium.sh",
+    ):
         assert os.access(root / name, os.X_OK), name
 
 
