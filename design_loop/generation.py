@@ -88,7 +88,13 @@ def generate_to_file(
     """
     from serve.app import deploy
     from serve.client import ServeClient
-    from serve.config import LORA_RANKS, LoraSettings, ServeConfig
+    from serve.config import (
+        FULL_FORMAT_GUESSES,
+        LORA_RANKS,
+        EngineConfig,
+        LoraSettings,
+        ServeConfig,
+    )
     from serve.constraints import constraints_of
     from training.bundled import resolve_base
     from training.manifest import read_adapter
@@ -116,6 +122,7 @@ def generate_to_file(
             adapter_roots=roots,
             host_files=() if host_file is None else (host_file,),
             lora=LoraSettings(max_lora_rank=min(r for r in LORA_RANKS if r >= rank)),
+            engine=EngineConfig(speculative_tokens=FULL_FORMAT_GUESSES if fmt == "full" else 0),
         )
         with deploy(config) as handle, ServeClient(handle.base_url) as client:
             done = 0

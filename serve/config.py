@@ -29,6 +29,8 @@ from serve.buckets import check_address, is_address
 # Ranks that vLLM's LoRA kernels are built for (vllm.config.lora.MaxLoRARanks); a contract test
 # compares the two.
 LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+FULL_FORMAT_GUESSES = 15
+"""Guessed tokens per step for the full format: a line of one atom in the small vocabulary."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 MODEL_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 
@@ -67,8 +69,9 @@ class EngineConfig(BaseModel):
     """Tokens per block of that cache, which shares whole blocks; None for 32 on a CPU, where vLLM's
     128 is longer than a compact prompt, and for vLLM's own choice on a GPU."""
     speculative_tokens: int = Field(default=0, ge=0, le=64)
-    """Tokens guessed per step by looking the last ones up in prompt and answer (n-gram
-    speculation); 0 for none. It pays where answers copy the prompt, as in the full format."""
+    """Tokens guessed per step by looking the last ones up in prompt and answer (speculative
+    decoding by n-grams, see `serve.copy_drafts`); 0 for none. It pays where answers copy the
+    prompt: campaigns in the full format have 15."""
     max_num_seqs: int = Field(default=256, ge=1)
     """Sequences decoded together in one step."""
     max_batched_tokens: int | None = Field(default=None, ge=16)
@@ -124,6 +127,30 @@ class LoraSettings(BaseModel):
         return self
 
 
+class Autoscaling(BaseModel):
+    """Replicas by load, in place of a fixed number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_replicas: int = Field(default=1, ge=0, le=1000)
+    """Fewest; with 0 the first request after a pause waits for a start."""
+    max_replicas: int = Field(default=4, ge=1, le=1000)
+    """Most."""
+    target_ongoing_requests: float = Field(default=16.0, gt=0)
+    """Requests per replica that are aimed at; below `limits.max_ongoing_requests`, or no replica is
+    ever added."""
+    upscale_delay_s: float = Field(default=30.0, ge=0)
+    """How long there has to be more load before replicas are added."""
+    downscale_delay_s: float = Field(default=600.0, ge=0)
+    """How long there has to be less before some are ended."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Autoscaling:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("min_replicas is above max_replicas")
+        return self
+
+
 class Limits(BaseModel):
     """What one request, and all requests together, may ask for."""
 
@@ -131,6 +158,8 @@ class Limits(BaseModel):
 
     max_ongoing_requests: int = Field(default=64, ge=1, le=10_000)
     """Requests that one engine replica works on at a time."""
+    surrogate_ongoing_requests: int = Field(default=256, ge=1, le=10_000)
+    """Requests that one surrogate replica works on at a time; batched together."""
     max_queued_requests: int = Field(default=256, ge=1, le=100_000)
     """Requests that may wait for the engine; one more is answered 503 with Retry-After."""
     max_body_bytes: int = Field(default=8_000_000, ge=1_000)
@@ -180,6 +209,10 @@ class ServeConfig(BaseModel):
     """Engine replicas."""
     surrogate_replicas: int = Field(default=1, ge=1, le=1000)
     """Surrogate replicas."""
+    autoscaling: Autoscaling | None = None
+    """Engine replicas by load, in place of `num_replicas`."""
+    surrogate_autoscaling: Autoscaling | None = None
+    """Surrogate replicas by load, in place of `surrogate_replicas`."""
     engine: EngineConfig = EngineConfig()
     lora: LoraSettings = LoraSettings()
     limits: Limits = Limits()
@@ -207,6 +240,19 @@ class ServeConfig(BaseModel):
             )
         if self.device == "cpu" and self.engine.tensor_parallel_size != 1:
             raise ValueError("engine.tensor_parallel_size must be 1 with device: cpu")
+        for name, scaling, most in (
+            ("autoscaling", self.autoscaling, self.limits.max_ongoing_requests),
+            (
+                "surrogate_autoscaling",
+                self.surrogate_autoscaling,
+                self.limits.surrogate_ongoing_requests,
+            ),
+        ):
+            if scaling is not None and scaling.target_ongoing_requests >= most:
+                raise ValueError(
+                    f"{name}.target_ongoing_requests must be below the {most} requests that a "
+                    "replica works on at a time, or none is ever added"
+                )
         return self
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serve.cluster import available_cores, gpu_is_visible
-from serve.config import ServeConfig
+from serve.config import Autoscaling, ServeConfig
 from serve.names import DEPLOYMENT
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def llm_app(config: ServeConfig, device: str) -> Application:
     return ray_serve.deployment(
         LLMDeployment,
         name=DEPLOYMENT,
-        num_replicas=config.num_replicas,
+        **_replicas(config.num_replicas, config.autoscaling),
         max_ongoing_requests=config.limits.max_ongoing_requests,
         max_queued_requests=config.limits.max_queued_requests,
         placement_group_bundles=bundles,
@@ -84,8 +84,8 @@ def surrogate_app(
         ray_serve.deployment(
             SurrogateDeployment,
             name=DEPLOYMENT,
-            num_replicas=config.surrogate_replicas,
-            max_ongoing_requests=256,
+            **_replicas(config.surrogate_replicas, config.surrogate_autoscaling),
+            max_ongoing_requests=config.limits.surrogate_ongoing_requests,
             max_queued_requests=config.limits.max_queued_requests,
             ray_actor_options={
                 **LIGHT,
@@ -119,6 +119,12 @@ def api_app(config: ServeConfig, extensions: Sequence[Extension] = ()) -> Applic
         graceful_shutdown_timeout_s=5,
         health_check_timeout_s=60,
     ).bind(config.model_dump(mode="json"), tuple(extensions))
+
+
+def _replicas(fixed: int, autoscaling: Autoscaling | None) -> dict[str, Any]:
+    if autoscaling is None:
+        return {"num_replicas": fixed}
+    return {"autoscaling_config": autoscaling.model_dump()}
 
 
 def engine_environment(config: ServeConfig, device: str) -> dict[str, str]:

@@ -12,3 +12,4 @@ import vllm.v1.worker.cpu_worker
 
 import serve.cpu_lora
 import serve.cpu_seeds
+import serve.cpu_speculation

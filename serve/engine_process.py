@@ -73,10 +73,11 @@ def run_engine_core(
     os.environ.update(environ)
     exit_with_parent()
     if on_cpu:
-        from serve import cpu_lora, cpu_seeds
+        from serve import cpu_lora, cpu_seeds, cpu_speculation
 
         cpu_lora.install()
         cpu_seeds.install()
+        cpu_speculation.install()
     target(**kwargs)
 
 

@@ -55,8 +55,7 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-LOOKUP = (4, 16)
-"""Fewest and most last tokens that n-gram speculation looks up: an atom's line has 15."""
+COPY_DRAFTS = "serve.copy_drafts.CopyProposer"
 BATCHED_TOKENS = 4096
 """Tokens of one step on a CPU; more prompts are read at once than with vLLM's 2048."""
 
@@ -192,10 +191,9 @@ def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
     }
     if engine.speculative_tokens:
         engine_kwargs["speculative_config"] = {
-            "method": "ngram",
+            "method": "custom_class",
+            "model": COPY_DRAFTS,
             "num_speculative_tokens": engine.speculative_tokens,
-            "prompt_lookup_min": LOOKUP[0],
-            "prompt_lookup_max": LOOKUP[1],
         }
     if engine.max_batched_tokens is not None:
         engine_kwargs["max_num_batched_tokens"] = engine.max_batched_tokens

@@ -131,7 +131,7 @@ def serve_config(config: CampaignConfig, folder: Path) -> Any:
     """The `ServeConfig` of a campaign: its ``serving`` section and what follows from it."""
     from pydantic import ValidationError
 
-    from serve.config import LORA_RANKS, ServeConfig
+    from serve.config import FULL_FORMAT_GUESSES, LORA_RANKS, ServeConfig
     from training.bundled import resolve_base
 
     settings = {**config.serving}
@@ -139,6 +139,9 @@ def serve_config(config: CampaignConfig, folder: Path) -> Any:
     fitting = [r for r in LORA_RANKS if r >= config.adapter.rank]
     lora.setdefault("max_lora_rank", fitting[0] if fitting else LORA_RANKS[-1])
     settings["lora"] = lora
+    if config.generation.format == "full":
+        engine = {"speculative_tokens": FULL_FORMAT_GUESSES, **(settings.get("engine") or {})}
+        settings["engine"] = engine
     if config.resources.cpus is not None:
         settings.setdefault("ray_cpus", config.resources.cpus)
     name = config.host.name

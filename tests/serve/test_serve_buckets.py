@@ -30,7 +30,7 @@ def test_an_address_is_a_root_and_a_folder_is_a_path(tmp_path):
 
 @pytest.mark.parametrize("root", ["http://x/y", "s3://", "ftp://a", "s3:///?region=x"])
 def test_other_addresses_are_refused(root):
-    with pytest.raises(ValueError, match="s3://|names no bucket"):
+    with pytest.raises(ValueError, match=r"s3://|names no bucket"):
         ServeConfig(base_model="m", adapter_roots=(root,))
 
 

@@ -54,7 +54,8 @@ def service(tmp_path_factory):
         surrogate=write_surrogate(root / "s1", "v1"),
         keys=keys.path,
         log_dir=root / "logs",
-        engine={"kv_cache_gib": 0.5},
+        # Guesses too, which the grammar and the model then verify.
+        engine={"kv_cache_gib": 0.5, "speculative_tokens": 15},
     )
     (root / "config.json").write_text(config.model_dump_json())
     paths = [str(HERE.parents[1]), str(HERE), os.environ.get("PYTHONPATH", "")]

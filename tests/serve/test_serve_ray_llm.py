@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import typing
+from types import SimpleNamespace
 
 import pytest
 
-from serve.adapters import AdapterNotFoundError, AdapterStore
+from serve.adapters import AdapterDamagedError, AdapterNotFoundError, AdapterStore
 from serve.config import LORA_RANKS, ServeConfig
 from serve.schemas import ChatBody, CompletionBody
 
@@ -145,3 +147,72 @@ def test_grouped_lora_is_the_reference_sum():
         shrink(buffer, x, a, groups, 0.5)
         expand(result, buffer, b, groups, True)
         torch.testing.assert_close(result, expected)
+
+
+def test_speculation_is_one_that_ray_and_vllm_accept(ray_llm, tmp_path):
+    (tmp_path / "config.json").write_text('{"dtype": "float32"}')
+    engine = {"speculative_tokens": 15, "max_num_seqs": 512}
+    made = ray_llm.build_llm_config(ServeConfig(base_model=str(tmp_path), engine=engine), "cpu")
+    assert made.engine_kwargs["speculative_config"]["num_speculative_tokens"] == 15
+    assert made.engine_kwargs["max_num_batched_tokens"] == 512 * 16
+    assert made.engine_kwargs["block_size"] == 32
+    made.get_engine_config()
+    from vllm.v1.spec_decode.custom_class_proposer import create_custom_proposer
+
+    config = SimpleNamespace(
+        speculative_config=SimpleNamespace(model=ray_llm.COPY_DRAFTS, num_speculative_tokens=15),
+        model_config=SimpleNamespace(max_model_len=100),
+    )
+    assert create_custom_proposer(config).number == 15
+
+
+def test_values_of_requests_reach_their_guessed_tokens():
+    import torch
+    import vllm.v1.sample.rejection_sampler as theirs
+
+    from serve.cpu_speculation import expand_batch_to_tokens
+
+    assert parameters(expand_batch_to_tokens) == parameters(theirs.expand_batch_to_tokens)
+    assert "expand_batch_to_tokens(" in inspect.getsource(theirs.apply_sampling_constraints)
+    values = torch.tensor([0.7, 0.0, 1.5])
+    ends = torch.tensor([2, 2, 5], dtype=torch.int32)
+    found = expand_batch_to_tokens(values, ends, 5)
+    torch.testing.assert_close(found, torch.tensor([0.7, 0.7, 1.5, 1.5, 1.5]))
+    zero = expand_batch_to_tokens(values[1:], torch.tensor([1, 2]), 2, replace_from=0, replace_to=1)
+    assert zero.tolist() == [1.0, 1.5]
+
+
+def test_a_grammar_is_checked_once_and_a_refused_one_every_time():
+    from serve.checked_grammars import once_per_grammar
+
+    seen = []
+
+    def check(request):
+        seen.append(request.structured_outputs.grammar)
+        if "bad" in seen[-1]:
+            raise ValueError("no grammar")
+
+    def ask(text):
+        return SimpleNamespace(structured_outputs=SimpleNamespace(grammar=text))
+
+    checked = once_per_grammar(check)
+    for _ in range(3):
+        checked(ask("root ::= a"))
+        with pytest.raises(ValueError, match="no grammar"):
+            checked(ask("bad"))
+    assert seen == ["root ::= a", "bad", "bad", "bad"]
+    checked(SimpleNamespace(structured_outputs=SimpleNamespace(grammar="root ::= b")))
+    assert len(seen) == 5
+
+
+def test_an_adapter_altered_after_its_training_is_not_loaded(ray_llm, tmp_path):
+    folder = tmp_path / "r1"
+    folder.mkdir()
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (folder / name).write_text("{}")
+    files = {name: "0" * 64 for name in ("adapter_model.safetensors", "adapter_config.json")}
+    (folder / "manifest.json").write_text(json.dumps({"files": files}))
+    config = ray_llm.build_llm_config(ServeConfig(base_model="some/model"), "cpu")
+    loader = ray_llm.LocalAdapterLoader(store=AdapterStore([tmp_path]))
+    with pytest.raises(AdapterDamagedError, match="was altered"):
+        asyncio.run(loader.load_model_from_config("base:r1", config))
