@@ -144,10 +144,12 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="parts of process titles; engine for the core")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="design-loop-kill-") as folder:
-        with Served(Path(folder), {"surrogate_replicas": 2}) as served:
-            print(f"up after {served.up_s:.0f} s", flush=True)
-            report = measure(served, args)
+    with (
+        tempfile.TemporaryDirectory(prefix="design-loop-kill-") as folder,
+        Served(Path(folder), {"surrogate_replicas": 2}) as served,
+    ):
+        print(f"up after {served.up_s:.0f} s", flush=True)
+        report = measure(served, args)
     text = json.dumps(report, indent=1)
     print(text)
     if args.out is not None:

@@ -66,9 +66,8 @@ def test_rows_without_a_sample_or_room_get_no_guess():
         speculative_config=SimpleNamespace(num_speculative_tokens=4),
         model_config=SimpleNamespace(max_model_len=100),
     )
-    row = np.zeros(100, dtype=np.int32)
-    row[:90] = np.tile(np.arange(30), 3)
+    row = np.tile(np.arange(25, dtype=np.int32), 4)
     rows = np.stack([row, row, row])
     found = CopyProposer(config).propose([[1], [], [1]], np.array([90, 90, 98]), rows)
     assert [len(f) for f in found] == [4, 0, 1]
-    assert found[0] == [0, 1, 2, 3]
+    assert found[0] == [15, 16, 17, 18]

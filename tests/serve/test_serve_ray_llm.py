@@ -210,7 +210,7 @@ def test_an_adapter_altered_after_its_training_is_not_loaded(ray_llm, tmp_path):
     folder.mkdir()
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         (folder / name).write_text("{}")
-    files = {name: "0" * 64 for name in ("adapter_model.safetensors", "adapter_config.json")}
+    files = dict.fromkeys(("adapter_model.safetensors", "adapter_config.json"), "0" * 64)
     (folder / "manifest.json").write_text(json.dumps({"files": files}))
     config = ray_llm.build_llm_config(ServeConfig(base_model="some/model"), "cpu")
     loader = ray_llm.LocalAdapterLoader(store=AdapterStore([tmp_path]))
