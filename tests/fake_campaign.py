@@ -65,6 +65,7 @@ class FakeCampaign:
         self.progress = progress or SilentProgress()
         self.samples, self.budget = samples, budget
         self.config = config or load_preset("quickstart", check=False)
+        self.oracle: dict[str, Any] = {"name": "fake"}
         self.rng = np.random.default_rng(3)
         self.host = get_host(self.config.host.name, self.config.host.supercell)
         self.id = ledger.create_campaign(self.config, workdir)
@@ -156,7 +157,7 @@ class FakeCampaign:
             step.record_selection(
                 [Selection(p.candidate, i, "small error", f"call-{p.candidate}")
                  for i, p in enumerate(chosen)],
-                {"name": "fake"},
+                self.oracle,
             )  # fmt: skip
             self._step(number, "select", 1, "", {"selected": len(chosen)})
         with self.ledger.step(self.id, number, "verify") as step:

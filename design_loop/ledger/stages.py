@@ -11,7 +11,6 @@ from sqlalchemy import Connection, exists, func, select
 from design_loop.ledger import queries, writes
 from design_loop.ledger import records as rec
 from design_loop.ledger import tables as t
-from design_loop.ledger.database import insert_missing
 from design_loop.ledger.reader import LedgerReader
 from design_loop.ledger.states import CallState, Source
 
@@ -91,18 +90,24 @@ class LedgerStages(LedgerReader):
                     connection, campaign, call.round, candidate, call.oracle_key, properties,
                     None, details=kept,
                 )  # fmt: skip
+            known = t.labels.c
+            labelled = select(known.candidate).where(
+                known.campaign == campaign,
+                known.candidate == candidate,
+                known.source == Source.ORACLE,
+            )
+            if connection.execute(labelled).first() is not None:
+                return False
             c = t.rounds.c
-            statement = select(func.max(c.number)).where(c.campaign == campaign)
-            row = {
-                "campaign": campaign,
-                "candidate": candidate,
-                "source": Source.ORACLE,
-                "round": connection.execute(statement).scalar_one() or 0,
-                "properties": writes.numbers(candidate, properties),
-                "time": writes.now(),
-                "origin": origin,
-            }
-            return insert_missing(connection, t.labels, row)
+            last = select(func.max(c.number)).where(c.campaign == campaign)
+            number = connection.execute(last).scalar_one() or 0
+            # Nobody asked for it: an answer to a call of its own keeps what came beside it.
+            key = f"imported:{campaign}:{candidate}"
+            configuration = writes.configurations_of(connection, campaign, [candidate])[candidate]
+            writes.add_call(connection, key, {"kind": "imported", "name": origin}, configuration)
+            return writes.add_oracle_label(
+                connection, campaign, number, candidate, key, properties, None, details=kept
+            )
 
     def call_details(self, keys: Collection[str]) -> dict[str, Mapping[str, Any]]:
         """Return what calls found besides properties, where there is any: oracle key -> details."""

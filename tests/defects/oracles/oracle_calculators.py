@@ -49,3 +49,17 @@ class Program(Counting):
 
     def calculate(self, *args, **kwargs) -> None:
         raise FileNotFoundError("vasp_std")
+
+
+class Repelling(Calculator):
+    """Pushes the first atom straight out of the layer, until it is 3 Å away."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes) -> None:
+        super().calculate(atoms, properties, system_changes)
+        rise = float(atoms.positions[0, 2] - atoms.positions[1:, 2].mean())
+        left = max(3.0 - rise, 0.0)
+        self.results["energy"] = 0.5 * left**2
+        self.results["forces"] = np.zeros((len(atoms), 3))
+        self.results["forces"][0, 2] = left

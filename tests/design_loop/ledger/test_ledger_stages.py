@@ -63,11 +63,13 @@ def test_what_another_campaign_computed_in_a_stage_is_taken_over(ledger, staged)
 
 
 def test_a_label_from_outside_is_recorded_once(ledger, staged):
-    assert ledger.import_label(staged, "k1", {"gap": 0.7}, "imported:dft")
+    assert ledger.import_label(staged, "k1", {"gap": 0.7}, "imported:dft", {"file": "k1.csv"})
     assert not ledger.import_label(staged, "k1", {"gap": 0.9}, "imported:dft")
     [label] = ledger.labels(staged, Source.ORACLE)
     assert (label.properties, label.origin, label.round) == ({"gap": 0.7}, "imported:dft", 1)
-    assert label.oracle_key is None
+    assert ledger.call_details([label.oracle_key]) == {
+        label.oracle_key: {"origin": "imported:dft", "file": "k1.csv"}
+    }
 
 
 def test_a_label_from_outside_answers_the_call_that_waits_for_it(ledger, staged):
