@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from design_loop.export import candidate_dict
+from design_loop.ledger import CampaignState
 from design_loop.overview import Overview, next_steps
 from design_loop.progress.state import duration
 from design_loop.tables import LATEST, candidates_table, rounds_table
@@ -65,7 +66,9 @@ def _lines(seen: Overview) -> Iterator[tuple[str, RenderableType]]:
     config = campaign.config
     host = config.get("host", {})
     if campaign.error:
-        yield "error", Text(campaign.error.strip().splitlines()[-1], style="red")
+        failed = campaign.state is CampaignState.FAILED
+        last = campaign.error.strip().splitlines()[-1]
+        yield ("error" if failed else "why"), Text(last, style="red" if failed else "")
     proposer = config.get("proposer", {}).get("kind", "llm")
     oracle = config.get("oracle", {}).get("kind", "?")
     yield (
@@ -95,7 +98,7 @@ def _lines(seen: Overview) -> Iterator[tuple[str, RenderableType]]:
     if seen.mae:
         told = (f"{name} {value:.3g}" for name, value in seen.mae.items())
         yield "", f"cross-validated error of the surrogate: {', '.join(told)}"
-    if seen.diversity:
+    if seen.diversity.get("valid"):
         d = seen.diversity
         yield (
             "diversity",

@@ -115,7 +115,7 @@ def pareto_tables(front: Mapping[str, Any], limit: int | None = None) -> list[Ta
     on = [p for p in front["points"] if p["front"]]
     first = front["objectives"][0]["property"] if names else ""
     shown = sorted(on, key=lambda p: (p["values"][first], p["key"]))[:limit]
-    points = _table(f"Pareto front, {len(on)} of {len(front['points'])} labelled candidates")
+    points = plain_table(f"Pareto front, {len(on)} of {len(front['points'])} labelled candidates")
     points.add_column("rank", justify="right")
     points.add_column("defects", overflow="fold", min_width=12)
     for name in names:
@@ -130,7 +130,7 @@ def pareto_tables(front: Mapping[str, Any], limit: int | None = None) -> list[Ta
             Text("yes", style="green") if p["meets"] else Text("no", style="dim"),
             str(p["joined"]),
         )
-    growth = _table("Growth of the front")
+    growth = plain_table("Growth of the front")
     for name in ("round", "candidates on it", "hypervolume"):
         growth.add_column(name, justify="right")
     for r in front["rounds"]:
@@ -140,7 +140,7 @@ def pareto_tables(front: Mapping[str, Any], limit: int | None = None) -> list[Ta
 
 def rounds_table(rounds: Sequence[RoundSummary]) -> Table:
     """Rounds with their funnel, hits and duration."""
-    table = _table("Rounds")
+    table = plain_table("Rounds")
     for name in ("round", "samples", "new", "verified", "failed", "hits", "best error", "time"):
         table.add_column(name, justify="right")
     for found in rounds:
@@ -157,7 +157,7 @@ def rounds_table(rounds: Sequence[RoundSummary]) -> Table:
 
 def drops_table(summary: CampaignSummary) -> Table:
     """Why samples were dropped, in the latest rounds and in all."""
-    table = _table("Dropped samples")
+    table = plain_table("Dropped samples")
     table.add_column("reason")
     rounds = [r for r in summary.rounds if r.number > 0][-LATEST:]
     for found in rounds:
@@ -171,7 +171,7 @@ def drops_table(summary: CampaignSummary) -> Table:
 
 def times_table(rounds: Sequence[RoundSummary]) -> Table:
     """Where the time went: every step of the latest rounds, and of all."""
-    table = _table("Time per step")
+    table = plain_table("Time per step")
     table.add_column("step")
     latest = rounds[-LATEST:]
     for found in latest:
@@ -184,7 +184,8 @@ def times_table(rounds: Sequence[RoundSummary]) -> Table:
     return table
 
 
-def _table(title: str | None) -> Table:
+def plain_table(title: str | None) -> Table:
+    """A table as all of these are."""
     return Table(
         title=title,
         title_justify="left",
@@ -196,7 +197,7 @@ def _table(title: str | None) -> Table:
 
 def campaigns_table(campaigns: Sequence[Campaign]) -> Table:
     """Campaigns of a ledger."""
-    table = _table(None)
+    table = plain_table(None)
     for name in ("id", "state", "host", "created (UTC)", "error"):
         table.add_column(name, overflow="fold")
     for campaign in campaigns:
@@ -214,7 +215,7 @@ def campaigns_table(campaigns: Sequence[Campaign]) -> Table:
 
 def dataset_tables(facts: dict[str, Any]) -> list[Table]:
     """What `defects.datasets.describe` found."""
-    head = _table(f"{facts['source']}")
+    head = plain_table(f"{facts['source']}")
     head.add_column("")
     head.add_column("", overflow="fold")
     sizes = ", ".join(f"{count} with {n}" for n, count in facts["n_defects"].items())
@@ -232,7 +233,7 @@ def dataset_tables(facts: dict[str, Any]) -> list[Table]:
         ),
     ):
         head.add_row(name, value)
-    values = _table("Properties")
+    values = plain_table("Properties")
     for name in ("property", "unit"):
         values.add_column(name)
     for name in ("labels", "mean", "std", "min", "max"):
@@ -245,7 +246,7 @@ def dataset_tables(facts: dict[str, Any]) -> list[Table]:
 
 def metrics_table(manifest: dict[str, Any]) -> Table:
     """Cross-validated figures of a surrogate, from its manifest."""
-    table = _table("Cross-validated, folds grouped by symmetry class")
+    table = plain_table("Cross-validated, folds grouped by symmetry class")
     for name in ("property", "model"):
         table.add_column(name)
     shown = {"mae": "MAE", "rmse": "RMSE", "r2": "R²", "coverage_90": "in 90 % interval"}

@@ -35,18 +35,26 @@ def build() -> str:
     """The page as text."""
     presets = ", ".join(f"`{name}`" for name in preset_names())
     parts = [HEAD.format(presets=presets), "\n## Top level\n", *_table(CampaignConfig)]
-    for name, field in CampaignConfig.model_fields.items():
-        inner = _INNER.get(name) or field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            title = f"{name}[]" if name == "targets" else name
-            parts += [f"\n## `{title}`\n", *_table(inner)]
+    parts += _sections(CampaignConfig)
     return "".join(parts)
 
 
-def _table(model: type[BaseModel]) -> Iterator[str]:
+def _sections(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """A heading and a table for every section, those within it after it."""
+    for name, field in model.model_fields.items():
+        inner = _INNER.get(name) or field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            title = f"{prefix}{name}" + ("[]" if name == "targets" else "")
+            yield f"\n## `{title}`\n"
+            yield from _table(inner, f"{prefix}{name}.")
+            yield from _sections(inner, f"{prefix}{name}.")
+
+
+def _table(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     yield "\n| key | | default |\n|---|---|---|\n"
     for name, field in model.model_fields.items():
-        text = (field.description or f"see [below](#{name})").replace("|", "\\|")
+        anchor = f"{prefix}{name}".replace(".", "")
+        text = (field.description or f"see [below](#{anchor})").replace("|", "\\|")
         yield f"| `{name}` | {text}{_choices(field)} | {_default(field)} |\n"
 
 
@@ -64,7 +72,9 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, BaseModel) or value is None or value in ({}, ()):
         return ""
     if isinstance(value, tuple):
-        value = "x".join(map(str, value))
+        whole = all(isinstance(part, int) for part in value)
+        text = ("x" if whole else ", ").join(map(str, value))
+        value = text if whole else f"[{text}]"
     if isinstance(value, bool):
         value = str(value).lower()
     return f"`{value}`"

@@ -17,7 +17,7 @@ class Arm:
     Attributes
     ----------
     index : int
-        Number within the round; 0 is the configured setting.
+        Number within the round; 0 is the configured setting, 1 the best so far.
     temperature, top_p, target_jitter : float
         As in ``generation``.
     shares : mapping
@@ -54,8 +54,8 @@ class RoundPlan:
     Attributes
     ----------
     arms : tuple of Arm
-        Prompt ``i`` belongs to arm ``i % len(arms)``, so that a round that is cut short cuts all
-        of them alike.
+        The configured setting alone; or that, the best so far, which has every other prompt, and
+        those that are tried, which share the rest with the first.
     told : int
         Earlier settings whose yield the sampler knew.
     heat : int
@@ -67,5 +67,9 @@ class RoundPlan:
     heat: int = 0
 
     def arm_of(self, prompt: int) -> Arm:
-        """The arm that a prompt belongs to."""
-        return self.arms[prompt % len(self.arms)]
+        """The arm that a prompt belongs to: in turn, so that a round cut short cuts all alike."""
+        if len(self.arms) == 1:
+            return self.arms[0]
+        turn, best = divmod(prompt, 2)
+        others = (self.arms[0], *self.arms[2:])
+        return self.arms[1] if best else others[turn % len(others)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from defects.text import default_top_p
 from design_loop.adaptation.arms import SAMPLED, Arm, RoundPlan
 from design_loop.adaptation.collapse import heat_before
+from design_loop.adaptation.leader import leader
 from design_loop.adaptation.study import ask
 from design_loop.adaptation.yields import ArmYield, RoundYields, part_shares
 
@@ -22,10 +23,10 @@ _STREAM = 4
 def plan_round(context: Context, number: int) -> RoundPlan:
     """The settings of a round.
 
-    Without ``generation.adapt`` this is the configured one. With it, that one and others that an
-    Optuna sampler asks for, knowing what those of earlier rounds yielded; their prompts ask more
-    often for the parts of the targets that gave more. After a collapse of diversity all of them
-    are moved towards the upper bounds.
+    Without ``generation.adapt`` this is the configured one. With it, that one, the best so far,
+    and others that an Optuna sampler asks for, knowing what those of earlier rounds yielded; all
+    but the first ask more often for the parts of the targets that gave more. After a collapse of
+    diversity all of them are moved towards the upper bounds.
     """
     config = context.config
     adapt, heat = config.generation.adapt, 0
@@ -47,15 +48,19 @@ def plan_round(context: Context, number: int) -> RoundPlan:
             found = yields.credits(earlier)
             credits += found
             history += yields.arms(earlier, found)
-        shares = part_shares(credits, config.targets, adapt.parts, adapt.explore)
+        reach = max(adapt.target_jitter[1], config.generation.target_jitter)
+        shares = part_shares(credits, config.targets, adapt.parts, adapt.explore, reach)
+        bounds = {name: getattr(adapt, name) for name in SAMPLED}
+        first_of_all = {name: getattr(arms[0], name) for name in SAMPLED}
+        best = leader(history, bounds) or first_of_all
         settings, told = ask(
             history,
-            {name: getattr(adapt, name) for name in SAMPLED},
-            adapt.arms - 1,
+            bounds,
+            adapt.arms - 2,
             int(context.rng(number, _STREAM).integers(2**31)),
             startup=2 * adapt.arms,
         )
-        arms += [Arm(i, **row, shares=shares) for i, row in enumerate(settings, start=1)]
+        arms += [Arm(i, **row, shares=shares) for i, row in enumerate([best, *settings], start=1)]
     arms = [heated(arm, config, heat) for arm in arms]
     return RoundPlan(tuple(arms), told, heat)
 

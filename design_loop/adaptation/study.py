@@ -8,28 +8,14 @@ and it needs no torch, as Optuna's Gaussian process does.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from defects.errors import ConfigError
 from design_loop.adaptation.arms import SAMPLED
+from design_loop.adaptation.leader import inside, log_ratio, references
 from design_loop.adaptation.yields import ArmYield
-
-#: Added to both counts of a ratio: one half of an expected hit, in samples of the round.
-_HALF = 0.5
-
-
-def log_ratio(arm: ArmYield, reference: ArmYield) -> float:
-    """How much better than the configured setting of the same round, as a logarithm.
-
-    Adapter, surrogate and what is left to be found change from round to round, and with them every
-    yield; the configured setting is in all rounds and takes that out.
-    """
-    mine = (arm.worth + _HALF) / (arm.samples + 2 * _HALF)
-    theirs = (reference.worth + _HALF) / (reference.samples + 2 * _HALF)
-    return math.log(mine / theirs)
 
 
 def ask(
@@ -79,14 +65,12 @@ def ask(
             seed=seed, n_startup_trials=startup, multivariate=True, constant_liar=True
         )
     study = optuna.create_study(sampler=sampler, direction="maximize")
-    references = {y.round: y for y in history if y.settings["index"] == 0}
+    configured = references(history)
     told = 0
     for arm in history:
-        reference = references.get(arm.round)
-        inside = all(
-            low <= arm.settings.get(name, math.nan) <= high for name, (low, high) in free.items()
-        )
-        if reference is None or not inside or not arm.samples or not reference.samples:
+        reference = configured.get(arm.round)
+        usable = inside(arm.settings, free) and arm.samples
+        if reference is None or not usable or not reference.samples:
             continue
         study.add_trial(
             optuna.trial.create_trial(

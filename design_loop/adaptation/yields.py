@@ -135,6 +135,7 @@ def part_shares(
     targets: Sequence[Target],
     parts: int,
     explore: float,
+    reach: float = 0.0,
 ) -> dict[str, tuple[float, ...]]:
     """How often each part of each closed target should be asked for.
 
@@ -148,6 +149,9 @@ def part_shares(
     targets : sequence of Target
     parts : int
     explore : float
+    reach : float
+        Values asked for lie outside a target by this share of its width at most; samples that
+        asked for others, to lead the model near, belong to no part.
 
     Returns
     -------
@@ -162,10 +166,12 @@ def part_shares(
     for target in targets:
         if not all(map(math.isfinite, target.bounds())):
             continue
+        low, high = target.bounds()
+        slack = reach * (high - low) / 2 + 1e-9
         counts, worth = np.zeros(parts), np.zeros(parts)
         for found, credit in credits:
             value = found.sample.asked.get(target.property)
-            if isinstance(value, (int, float)):
+            if isinstance(value, (int, float)) and low - slack <= value <= high + slack:
                 part = part_of(target, float(value), parts)
                 counts[part] += 1
                 worth[part] += credit

@@ -30,7 +30,10 @@ def show(
     store: StoreOption = None,
     top: Annotated[int, typer.Option(min=0, help="How many candidates to list.")] = 5,
     details: Annotated[
-        bool, typer.Option("--details", help="Also time per step and drops, round by round.")
+        bool,
+        typer.Option(
+            "--details", help="Also time per step, drops, settings and diversity, round by round."
+        ),
     ] = False,
     pareto: Annotated[
         bool, typer.Option("--pareto", help="Only the Pareto front and how it grew.")
@@ -38,12 +41,14 @@ def show(
     fmt: FormatOption = Format.table,
 ) -> None:
     """Show a campaign in one screen: where it stands, what it found, what to do next."""
+    from design_loop.adaptation.told import settings_tables
     from design_loop.ledger import Ledger
     from design_loop.overview import overview
     from design_loop.overview_view import commands, overview_dict, overview_page
 
     with Ledger(store_target(workdir, store), create=False) as ledger:
         seen = overview(ledger, campaign)
+        adaptation = settings_tables(ledger, seen.summary) if details else []
     if pareto:
         _show_front(seen.summary, fmt)
         return
@@ -56,7 +61,7 @@ def show(
     if details:
         from design_loop.tables import drops_table, times_table
 
-        tables = [times_table(seen.summary.rounds)]
+        tables = [times_table(seen.summary.rounds), *adaptation]
         if seen.summary.funnel.drops:
             tables.append(drops_table(seen.summary))
         print_tables(*tables)

@@ -30,9 +30,10 @@ class AdaptConfig(Section):
     )
     arms: int = Field(
         4,
-        ge=2,
+        ge=3,
         le=64,
-        description="settings per round; the first is always the configured one, to compare with",
+        description="settings per round: the configured one to compare with, the best so far, "
+        "which has half of the prompts, and others to try",
     )
     temperature: Annotated[tuple[Temperature, Temperature], AfterValidator(_ascending)] = Field(
         (0.7, 1.6), description="lowest and highest temperature"
@@ -90,10 +91,11 @@ class CollapseConfig(Section):
 def adaptation_problems(generation: Any) -> Iterator[Problem]:
     """Settings of the adaptation that contradict the rest of ``generation``."""
     adapt = generation.adapt
-    if adapt.enabled and adapt.arms * generation.per_prompt > generation.samples:
-        most = generation.samples // generation.per_prompt
+    prompts = generation.samples // generation.per_prompt
+    if adapt.enabled and 2 * (adapt.arms - 1) > prompts:
         yield Problem(
             ("generation", "adapt", "arms"),
-            f"{adapt.arms} settings need a prompt each, {generation.samples} samples are "
-            f"{most} prompts of {generation.per_prompt}; write {max(most, 2)} or less",
+            f"{adapt.arms} settings need {2 * (adapt.arms - 1)} prompts, {generation.samples} "
+            f"samples are {prompts} of {generation.per_prompt}; write fewer, or a smaller "
+            "generation.per_prompt",
         )

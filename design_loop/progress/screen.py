@@ -57,7 +57,8 @@ def draw(state: DisplayState, screen: Screen) -> RenderableType:
         spare -= below
     # The table's heading is a line too; messages get two lines before older rounds get theirs.
     talk = min(len(state.messages), 2)
-    rounds = max(0, min(done, spare - 1 - talk))
+    room = spare - 1 - talk
+    rounds = max(0, min(done, room - 2 if room > 4 else room))
     above = rounds + 1 if rounds else 0
     used = max(above, below) if screen.wide else above
     messages = max(0, min(len(state.messages), spare - used, 8))

@@ -40,6 +40,7 @@ class MlflowRuns:
     def __init__(self, uri: str | None, experiment: str, timeout_s: float) -> None:
         # Nothing is told to anybody but the server named; a server that is away costs one wait.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
         os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(max(1, round(timeout_s)))
         os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
         os.environ["MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR"] = "0"
@@ -56,7 +57,7 @@ class MlflowRuns:
             self._client = MlflowClient(self._uri)
             found = self._client.get_experiment_by_name(experiment)
             if found is None:
-                self._id = self._client.create_experiment(experiment)
+                self._id = self._client.create_experiment(experiment, _place(self._uri))
             elif found.lifecycle_stage != "active":
                 raise TrackingError(
                     f"{self.server}: experiment {experiment!r} was deleted there; restore it, or "
@@ -152,6 +153,17 @@ def without_password(uri: str) -> str:
     if "@" not in parts.netloc:
         return uri
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _place(uri: str) -> str | None:
+    """Where artifacts go: beside a database file; else where the server says.
+
+    By itself MLflow would put them below the working folder, where nobody looks for them.
+    """
+    if not uri.startswith("sqlite:///"):
+        return None
+    file = Path(uri.removeprefix("sqlite:///")).absolute()
+    return file.with_name(f"{file.stem}-artifacts").as_uri()
 
 
 def _ms(content: Content) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 
-from design_loop.adaptation.study import ask, log_ratio
+from design_loop.adaptation.arms import Arm, RoundPlan
+from design_loop.adaptation.leader import leader, log_ratio
+from design_loop.adaptation.study import ask
 from design_loop.adaptation.yields import ArmYield
 
 BOUNDS = {"temperature": (0.5, 2.0), "top_p": (0.8, 1.0), "target_jitter": (0.0, 0.5)}
@@ -82,3 +85,39 @@ def test_a_setting_is_measured_against_the_configured_one(worth, sign):
 def test_nothing_found_anywhere_says_nothing():
     nothing = _yield(1, 0, CONFIGURED, 0.0)
     assert log_ratio(nothing, nothing) == 0.0
+
+
+def test_the_configured_setting_leads_until_another_is_better_beyond_doubt():
+    hot = {**CONFIGURED, "temperature": 1.6}
+    assert leader([], BOUNDS) is None
+    doubtful = [_yield(1, 0, CONFIGURED, 4), _yield(1, 2, hot, 6)]
+    assert leader(doubtful, BOUNDS) is None
+    sure = [*doubtful, _yield(2, 0, CONFIGURED, 20), _yield(2, 2, hot, 60)]
+    assert leader(sure, BOUNDS) == {name: hot[name] for name in BOUNDS}
+    assert leader(sure, BOUNDS | {"temperature": (0.5, 1.2)}) is None
+
+
+def test_a_lucky_setting_among_bad_neighbours_does_not_lead():
+    history = []
+    for number in range(1, 7):
+        history.append(_yield(number, 0, CONFIGURED, 20))
+        near = {**CONFIGURED, "temperature": 1.6 + 0.01 * number}
+        history.append(_yield(number, 2, near, 32 if number == 3 else 5))
+        good = {**CONFIGURED, "temperature": 0.6 + 0.01 * number}
+        history.append(_yield(number, 3, good, 30))
+    assert leader(history, BOUNDS)["temperature"] < 0.7
+
+
+def test_a_leader_that_is_the_configured_setting_counts_with_it():
+    history = [_yield(1, 0, CONFIGURED, 0, samples=10), _yield(1, 1, CONFIGURED, 30)]
+    history.append(_yield(1, 2, {**CONFIGURED, "temperature": 1.6}, 4, samples=10))
+    # Against 30 of 110 four of ten are little more; against none of ten they would lead.
+    assert leader(history, BOUNDS) is None
+
+
+def test_half_of_the_prompts_are_the_leaders_and_the_others_share_the_rest():
+    plan = RoundPlan(tuple(Arm(i, 1.0, 0.9, 0.0) for i in range(4)))
+    counts = Counter(plan.arm_of(prompt).index for prompt in range(48))
+    assert counts == {1: 24, 0: 8, 2: 8, 3: 8}
+    alone = RoundPlan((Arm(0, 1.0, 0.9, 0.0),))
+    assert {alone.arm_of(prompt).index for prompt in range(5)} == {0}

@@ -56,7 +56,6 @@ def _check(uri, campaign, hits):
 
 def test_a_campaign_that_goes_on_goes_on_in_the_same_runs(tmp_path, ledger, monkeypatch):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.chdir(tmp_path)  # where MLflow puts artifacts beside a database
     settings = TrackingConfig(kind="mlflow", uri=uri, experiment="defects")
     campaign = FakeCampaign(ledger, tmp_path)
     campaign.run(2)
@@ -72,6 +71,7 @@ def test_a_campaign_that_goes_on_goes_on_in_the_same_runs(tmp_path, ledger, monk
     assert {f.path for f in client.list_artifacts(first)} == {
         "campaign.yaml", "candidates", "report.html",
     }  # fmt: skip
+    assert list((tmp_path / "mlflow-artifacts").rglob("report.html"))
     # A run that somebody deleted is made anew; what a killed process had made is found by its tags.
     client.delete_run(first)
     other, _ = track_campaign(ledger, campaign.id, settings.model_copy(update={"experiment": "b"}))
