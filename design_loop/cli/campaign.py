@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from defects.errors import DesignLoopError
+from design_loop.cli.doctor import doctor
 from design_loop.cli.exchange import export, import_labels
 from design_loop.cli.output import (
     WORKDIR,
@@ -136,6 +137,7 @@ app.command()(fork)
 
 app.command()(export)
 app.command("import-labels")(import_labels)
+app.command()(doctor)
 
 
 @app.command()

@@ -13,11 +13,11 @@ from design_loop.ledger import queries, steps, writes
 from design_loop.ledger import records as rec
 from design_loop.ledger import tables as t
 from design_loop.ledger.calls import LedgerCalls
-from design_loop.ledger.control import LedgerControl
 from design_loop.ledger.database import BUSY_TIMEOUT_S, Database
 from design_loop.ledger.errors import LedgerError, Suspended
 from design_loop.ledger.forks import LedgerForks
 from design_loop.ledger.lease import held_lease
+from design_loop.ledger.repair import LedgerRepair
 from design_loop.ledger.stages import LedgerStages
 from design_loop.ledger.states import PREPARE_STEPS, ROUND_STEPS, StepState
 from design_loop.ledger.tracking import LedgerTracking
@@ -25,7 +25,7 @@ from design_loop.ledger.tracking import LedgerTracking
 log = logging.getLogger(__name__)
 
 
-class Ledger(LedgerCalls, LedgerControl, LedgerForks, LedgerStages, LedgerTracking):
+class Ledger(LedgerCalls, LedgerRepair, LedgerForks, LedgerStages, LedgerTracking):
     """Campaigns and everything that happened in them.
 
     Every method is one transaction; a process killed anywhere leaves whole transactions behind.
