@@ -25,6 +25,10 @@ ADAPTER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
 MANIFEST = "manifest.json"
 WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
 MAX_MANIFEST_BYTES = 1_000_000
+TRAINING_KEYS = "training_keys.txt"
+"""Written by training: keys of the configurations an adapter has learnt, a line each."""
+KEYS_KEPT = 64
+"""Adapters whose keys are kept in memory."""
 
 
 class AdapterNameError(ModelError):
@@ -106,7 +110,7 @@ def split_model_id(model: str, base_id: str) -> str | None:
 
 
 class AdapterStore:
-    """Looks adapters up below a list of roots; holds no state, so new folders appear at once.
+    """Looks adapters up below a list of roots; new folders appear at once.
 
     Parameters
     ----------
@@ -121,6 +125,7 @@ class AdapterStore:
         self.roots = tuple(
             Bucket(str(root), cache) if is_address(root) else Path(root) for root in roots
         )
+        self._keys: dict[str, frozenset[str]] = {}
 
     def get(self, name: str) -> Adapter:
         """Finished adapter of that name.
@@ -162,6 +167,24 @@ class AdapterStore:
                     "missing; copy the whole folder again"
                 )
         return folder
+
+    def training_keys(self, adapter: Adapter) -> frozenset[str]:
+        """Keys of the configurations that an adapter was trained on; empty where it does not say.
+
+        Raises
+        ------
+        AdapterDamagedError
+            See `folder`.
+        """
+        if adapter.name not in self._keys:
+            found: frozenset[str] = frozenset()
+            if TRAINING_KEYS in (adapter.manifest.get("files") or {}):
+                file = self.folder(adapter) / TRAINING_KEYS
+                found = frozenset(file.read_text(encoding="ascii").split())
+            if len(self._keys) >= KEYS_KEPT:
+                self._keys.pop(next(iter(self._keys)))
+            self._keys[adapter.name] = found
+        return self._keys[adapter.name]
 
     def __iter__(self) -> Iterator[Adapter]:
         seen: set[str] = set()

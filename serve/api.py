@@ -15,7 +15,13 @@ from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects.errors import ModelError
-from serve.adapters import AdapterNameError, AdapterNotFoundError, AdapterStore, split_model_id
+from serve.adapters import (
+    AdapterDamagedError,
+    AdapterNameError,
+    AdapterNotFoundError,
+    AdapterStore,
+    split_model_id,
+)
 from serve.auth import RULES, Auth
 from serve.config import LOOPBACK, ServeConfig
 from serve.errors import ApiError, add_error_handlers
@@ -109,7 +115,15 @@ def build_api(
 
     add_operations(app, backend, metrics)
     add_completions(app, config, backend, adapter_of)
-    add_design(app, config, backend, adapter_of, metrics)
+
+    async def learnt_by(name: str) -> frozenset[str]:
+        try:
+            adapter = await asyncio.to_thread(store.get, name)
+            return await asyncio.to_thread(store.training_keys, adapter)
+        except AdapterDamagedError as error:
+            raise ApiError(409, "model_damaged", str(error)) from error
+
+    add_design(app, config, backend, adapter_of, learnt_by, metrics)
 
     @app.get("/v1/models")
     async def models() -> ModelList:

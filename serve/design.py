@@ -40,6 +40,9 @@ PER_PROMPT = 8
 
 DUPLICATE = "duplicate_in_request"
 DUPLICATE_OF_KNOWN = "duplicate_of_known"
+DUPLICATE_IN_TRAINING = "duplicate_in_training"
+TRAINING = "training"
+"""How an answer names a candidate that the adapter was trained on."""
 
 
 class Models(Protocol):
@@ -142,7 +145,8 @@ def read_samples(
             continue
         first[key] = Found(configuration, dict(request.properties), 1, known.get(key))
         if first[key].duplicate_of is not None and not body.duplicates:
-            read.drops[DUPLICATE_OF_KNOWN] += 1
+            learnt = first[key].duplicate_of == TRAINING
+            read.drops[DUPLICATE_IN_TRAINING if learnt else DUPLICATE_OF_KNOWN] += 1
             continue
         read.found.append(first[key])
     return read
@@ -185,8 +189,19 @@ def _structure(configuration: Configuration, fmt: str) -> str | None:
     return None if fmt == "none" else str(to_structure(configuration).to(fmt=fmt))
 
 
-async def design(body: DesignBody, adapter: str | None, models: Models, hosts: HostTable) -> Reply:
+async def design(
+    body: DesignBody,
+    adapter: str | None,
+    models: Models,
+    hosts: HostTable,
+    learnt: frozenset[str] = frozenset(),
+) -> Reply:
     """Answer a design request.
+
+    Parameters
+    ----------
+    learnt : frozenset of str
+        Keys of the configurations that the adapter was trained on: nothing new.
 
     Returns
     -------
@@ -209,7 +224,7 @@ async def design(body: DesignBody, adapter: str | None, models: Models, hosts: H
     try:
         host = await asyncio.to_thread(hosts.get, body.host, list(body.supercell))
         requests = await asyncio.to_thread(requests_of, body, host)
-        known = await asyncio.to_thread(_known, body, host)
+        known = dict.fromkeys(learnt, TRAINING) | await asyncio.to_thread(_known, body, host)
     except DesignLoopError as error:
         return error_reply(str(error), "invalid_design", 422)
     sampled = await models.generate("completions", completion_body(body, requests), adapter)

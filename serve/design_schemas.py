@@ -76,7 +76,8 @@ class DesignBody(_Body):
     )
     duplicates: bool = Field(
         default=False,
-        description="return what equals a known one as well, marked, not only count it",
+        description="return what equals a known one, or one of the adapter's training data, as "
+        "well, marked, not only count it",
     )
 
     @model_validator(mode="after")
@@ -111,7 +112,8 @@ class DesignCandidate(BaseModel):
     samples: int
     """How many samples gave this class."""
     duplicate_of: str | None = None
-    """``known:INDEX`` of an equal known configuration; None for a new one."""
+    """``known:INDEX`` of an equal known configuration, ``training`` where the adapter was trained
+    on it; None for a new one."""
 
 
 class DesignReply(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -23,9 +24,17 @@ from serve.structures import read_structure
 if TYPE_CHECKING:
     from serve.api import Backend
 
+LearntBy = Callable[[str], Awaitable[frozenset[str]]]
+"""Keys of the configurations that an adapter was trained on."""
+
 
 def add_design(
-    app: FastAPI, config: ServeConfig, backend: Backend, adapter_of: AdapterOf, metrics: Metrics
+    app: FastAPI,
+    config: ServeConfig,
+    backend: Backend,
+    adapter_of: AdapterOf,
+    learnt_by: LearntBy,
+    metrics: Metrics,
 ) -> None:
     """Add the routes."""
     hosts = HostTable(config.host_files)
@@ -41,7 +50,8 @@ def add_design(
                 f"{body.number_of_samples} samples: at most {limits.max_samples} per request",
             )
         adapter = await adapter_of(body.model)
-        reply = await design(body, adapter, backend, hosts)
+        learnt = frozenset() if adapter is None else await learnt_by(adapter)
+        reply = await design(body, adapter, backend, hosts, learnt)
         if reply["status"] == 200:
             metrics.count_design(len(reply["body"]["candidates"]), reply["body"]["drops"])
         return to_response(reply)

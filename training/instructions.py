@@ -165,6 +165,10 @@ class InstructionSource:
         if self.fmt not in FORMATS:
             raise ValueError(f"format {self.fmt!r} is none of {', '.join(FORMATS)}")
 
+    def configuration_keys(self) -> list[str]:
+        """Keys of all configurations, sorted; those learnt earlier are among them."""
+        return sorted({item.configuration.key for item in _read_once(self.path)[2]})
+
     def __call__(self, epoch: int, seed: int) -> list[Example]:
         """Return the examples of one epoch; the same for the same epoch and seed."""
         _, rules, items = _read_once(self.path)

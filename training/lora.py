@@ -15,7 +15,9 @@ from typing import Any
 
 from defects.errors import ModelError
 from training.base_model import base_hash, check_base
+from training.instructions import InstructionSource
 from training.manifest import (
+    KEYS,
     AdapterResult,
     find_adapter,
     publish_adapter,
@@ -90,6 +92,8 @@ def train_adapter(
         metrics, checkpoint = _fit(spec, resources, name, storage_path or str(runs), progress_file)
         with unfinished_adapter(root) as work:
             _collect(checkpoint, work, spec)
+            if isinstance(spec.source, InstructionSource):
+                (work / KEYS).write_text("".join(f"{key}\n" for key in spec.source.configuration_keys()))
             result = publish_adapter(
                 work,
                 root,

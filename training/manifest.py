@@ -21,6 +21,9 @@ from defects.versions import installed_versions
 #: Layout 2: the manifest is sealed, so that lineage and facts cannot be changed unnoticed.
 ADAPTER = FolderKind("adapter", "manifest_version", 2, "seal", 64, "design-loop adapter train")
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+KEYS = "training_keys.txt"
+"""Keys of the configurations that an adapter was trained on, a line each: what it proposes of these
+is nothing new. Missing where the examples were no configurations."""
 _PACKAGES = ("torch", "transformers", "peft", "ray", "design-loop")
 
 

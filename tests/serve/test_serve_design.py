@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -103,6 +104,36 @@ def test_known_configurations_are_found_under_symmetry(client):
     assert answer["drops"]["duplicate_of_known"] == 1
     answer = design(client, constrained=False, known=[other, moved], duplicates=True)
     assert [c["duplicate_of"] for c in answer["candidates"]] == ["known:1"]
+
+
+def test_what_the_adapter_was_trained_on_is_nothing_new(backend, tmp_path):
+    vacancy = Configuration.from_changes(HOST, {20: "VAC"})
+    folder = tmp_path / "r001-abc"
+    folder.mkdir()
+    files = {
+        "adapter_model.safetensors": "x",
+        "adapter_config.json": "{}",
+        "training_keys.txt": f"{'0' * 16}\n{vacancy.key}\n",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    hashes = {n: hashlib.sha256(t.encode()).hexdigest() for n, t in files.items()}
+    (folder / "manifest.json").write_text(json.dumps({"files": hashes}))
+    config = ServeConfig(base_model="some/model", adapter_roots=(tmp_path,))
+    client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
+    asked = {"model": "base:r001-abc", "constrained": False}
+    answer = design(client, **asked)
+    assert answer["candidates"] == []
+    assert answer["drops"]["duplicate_in_training"] == 1
+    answer = design(client, **asked, duplicates=True)
+    assert [c["duplicate_of"] for c in answer["candidates"]] == ["training"]
+    # The base model was trained on none of these.
+    assert [c["duplicate_of"] for c in design(client, constrained=False)["candidates"]] == [None]
+
+    (folder / "training_keys.txt").write_text("")
+    altered = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
+    reply = altered.post("/v1/design", json={**BODY, **asked})
+    assert reply.status_code == 409 and "was altered" in reply.json()["error"]["message"]
 
 
 def test_the_same_seed_asks_the_same(client, backend):

@@ -53,3 +53,11 @@ def test_epochs_replay_others_and_the_file_tells_which(items, tmp_path):
     source = InstructionSource(str(tmp_path / "i.jsonl"), "compact", ("homo_lumo_gap",), replay=2.0)
     one, again, other = (sorted(e.weight for e in source(n, 7)) for n in (0, 0, 1))
     assert one == again != other and len(one) == len(other) == 9
+
+
+def test_a_source_names_every_configuration_once(items, tmp_path):
+    host, items = items
+    write_instructions(tmp_path / "i.jsonl", host, Rules(defects=("Se_S",)), items)
+    source = InstructionSource(str(tmp_path / "i.jsonl"), "compact", ("homo_lumo_gap",), replay=1.0)
+    # One substituted S is the same crystal wherever it is.
+    assert source.configuration_keys() == [items[0].configuration.key]
