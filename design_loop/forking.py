@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from defects.errors import ConfigError
 from design_loop.config import CampaignConfig
+from design_loop.config.loading import check_campaign
 from design_loop.ledger import Campaign, Inherited, Ledger, Source
 from design_loop.steering import current_config
 from design_loop.summary import meets_all
@@ -41,8 +40,8 @@ def with_targets(
 
     Raises
     ------
-    ConfigError
-        The targets cannot be read, or contradict the rest.
+    CampaignFileError
+        The targets cannot be read, contradict the rest, or have no labels.
     """
     content = config.model_dump(mode="json")
     content["targets"] = list(targets)
@@ -50,11 +49,8 @@ def with_targets(
     # These were said for the old targets; by default both follow the targets.
     content["surrogate"]["properties"] = None
     content["selection"]["max_std"] = {}
-    try:
-        return CampaignConfig.model_validate(content)
-    except ValidationError as error:
-        problems = "; ".join(e["msg"].removeprefix("Value error, ") for e in error.errors()[:3])
-        raise ConfigError(f"--target: {problems}") from error
+    # Its paths are absolute; the folder only says that datasets and models are to be looked at.
+    return check_campaign(content, "the fork", Path.cwd())
 
 
 def fork_campaign(

@@ -97,23 +97,14 @@ def test_a_download_that_is_too_large_or_empty_is_refused(connect, settings, pla
     assert _error(small.get(f"/v1/campaigns/{empty}/download")) == (409, "nothing_to_download")
 
 
-@pytest.mark.parametrize(
-    "method, path",
-    [
-        ("GET", ""),
-        ("GET", "/candidates"),
-        ("GET", "/download"),
-        ("POST", "/pause"),
-        ("POST", "/stop"),
-        ("POST", "/resume"),
-        ("POST", "/extend"),
-    ],
-)
-@pytest.mark.parametrize("name", ["nope", "quick", "..%2F..%2Fetc", "%00"])
-def test_unknown_ids_are_404_also_the_beginning_of_one(client, played, method, path, name):
-    body = {"json": {"rounds": 1}} if path == "/extend" else {}
-    reply = client.request(method, f"/v1/campaigns/{name}{path}", **body)
-    assert reply.status_code == 404
+def test_unknown_ids_are_404_also_the_beginning_of_one(client, played):
+    routes = [("GET", ""), ("GET", "/candidates"), ("GET", "/download")]
+    routes += [("POST", f"/{action}") for action in ("pause", "stop", "resume", "extend")]
+    for name in ("nope", played[:-1], "..%2F..%2Fetc", "%00"):
+        for method, path in routes:
+            body = {"json": {"rounds": 1}} if path == "/extend" else {}
+            reply = client.request(method, f"/v1/campaigns/{name}{path}", **body)
+            assert reply.status_code == 404, (method, name, path)
 
 
 def test_starting_one_records_it_and_launches_a_driver(client, ledger, launched, workdir):
@@ -137,7 +128,7 @@ def test_starting_one_records_it_and_launches_a_driver(client, ledger, launched,
         ({"targets": ["homo_lumo_gap=9..10"]}, "out of reach"),
         ({"selection": {"budget": 40}}, "selection.budget"),
         ({"rounds": 101}, "101 is more than the 100 that this server allows"),
-        ({"host": {"name": "MoS2", "supercell": "99x99"}}, "that this server allows"),
+        ({"host": {"name": "MoS2", "supercell": "64x64"}}, "that this server allows"),
         ({"dataset": "other"}, "not served here"),
         ({"dataset": "/etc"}, "names neither files"),
         ({"host": {"name": "../cell.cif"}}, "names neither files"),
@@ -218,16 +209,16 @@ def test_steering_and_what_makes_no_sense(client, ledger, launched):
     assert {r.by for r in ledger.requests(name)} == {"HTTP"}
 
 
-@pytest.mark.parametrize(
-    "body, status",
-    [({}, 422), ({"rounds": 0}, 422), ({"rounds": 99}, 422), ({"budget": 11}, 422),
-     ({"budget": 5000}, 422), ({"round": 1}, 422), ({"rounds": "x"}, 422), ({"budget": 9}, 200)],
-)  # fmt: skip
-def test_extensions_within_bounds(client, ledger, launched, body, status):
-    name = client.post("/v1/campaigns", json=CAMPAIGN).json()["id"]
-    reply = client.post(f"/v1/campaigns/{name}/extend", json=body)
-    assert reply.status_code == status, reply.text
-    assert len(ledger.amendments(name)) == (status == 200)
+def test_extensions_within_bounds(client, ledger, launched):
+    path = "/v1/campaigns/" + client.post("/v1/campaigns", json=CAMPAIGN).json()["id"]
+    for body in (
+        {}, {"rounds": 0}, {"rounds": 99}, {"rounds": "x"}, {"budget": 11}, {"budget": 5000},
+        {"round": 1},
+    ):  # fmt: skip
+        assert client.post(f"{path}/extend", json=body).status_code == 422, body
+    assert ledger.amendments(path.rpartition("/")[2]) == []
+    assert client.post(f"{path}/extend", json={"budget": 9}).status_code == 200
+    assert client.get(path).json()["amendments"][0]["budget"] == 9
 
 
 def test_scopes(connect, settings, tmp_path, launched):
