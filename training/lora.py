@@ -93,7 +93,9 @@ def train_adapter(
         with unfinished_adapter(root) as work:
             _collect(checkpoint, work, spec)
             if isinstance(spec.source, InstructionSource):
-                (work / KEYS).write_text("".join(f"{key}\n" for key in spec.source.configuration_keys()))
+                (work / KEYS).write_text(
+                    "".join(f"{key}\n" for key in spec.source.configuration_keys())
+                )
             result = publish_adapter(
                 work,
                 root,
