@@ -162,9 +162,12 @@ def next_steps(seen: Overview) -> list[tuple[str, str]]:
 
 
 def _budget(config: Mapping[str, Any], rounds: int, amendments: Sequence[Any], number: int) -> int:
-    """Oracle calls in all rounds; what an amendment changed counts from the round it came in."""
-    if config.get("oracle", {}).get("kind") == "none":
+    """Candidates that may be verified; what an amendment changed counts from its round on."""
+    oracle = config.get("oracle", {})
+    if oracle.get("kind") == "none":
         return 0
+    if oracle.get("then"):
+        return int(oracle["then"][-1]["budget"]) * rounds  # the last stage verifies
     per_round = int(config.get("selection", {}).get("budget", 0))
     changed = [a.budget for a in amendments if a.budget]
     if not changed:

@@ -143,8 +143,14 @@ class CampaignSummary:
 
 
 def oracle_budget(config: CampaignConfig) -> int:
-    """Oracle calls that a campaign may make in all its rounds; 0 without an oracle."""
-    return 0 if config.oracle.kind == "none" else config.selection.budget * config.rounds
+    """Candidates that a campaign may verify in all its rounds; 0 without an oracle.
+
+    With several stages only the last one verifies.
+    """
+    if config.oracle.kind == "none":
+        return 0
+    then = config.oracle.then
+    return (then[-1].budget if then else config.selection.budget) * config.rounds
 
 
 def campaign_targets(campaign: Campaign) -> tuple[Target, ...]:
