@@ -116,6 +116,22 @@ class Host:
         return self.frac_coords @ self.lattice
 
     @cached_property
+    def heights(self) -> np.ndarray:
+        """Height of every atom of the unit cell above the crystal's bottom, Å, shape (n_atoms,).
+
+        The crystal may lie across the cell's boundary: it begins behind the widest gap.
+        """
+        z = self.unit_frac_coords[:, 2] % 1.0
+        order = np.sort(z)
+        gaps = np.diff(np.append(order, order[0] + 1.0))
+        bottom = order[(int(gaps.argmax()) + 1) % len(order)]
+        a, b, c = self.unit_lattice
+        normal = np.cross(a, b)
+        # Rounded, or an atom of the bottom layer a hair below it would come out on top.
+        above = np.round((z - bottom) % 1.0, 6) % 1.0
+        return above * abs(c @ normal) / np.linalg.norm(normal)
+
+    @cached_property
     def distances(self) -> np.ndarray:
         """Shortest periodic distances between sites, Å, shape (n_sites, n_sites).
 

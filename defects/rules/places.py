@@ -23,21 +23,6 @@ def sublattices(host: Host) -> tuple[str, ...]:
     return tuple(f"{element}{i}" for i, element in enumerate(host.unit_species))
 
 
-def heights(host: Host) -> np.ndarray:
-    """Height of every atom of the unit cell above the bottom of the crystal, Å, shape (n_atoms,).
-
-    The crystal may lie across the cell's boundary: it begins behind the widest gap.
-    """
-    z = host.unit_frac_coords[:, 2] % 1.0
-    order = np.sort(z)
-    gaps = np.diff(np.append(order, order[0] + 1.0))
-    bottom = order[(int(gaps.argmax()) + 1) % len(order)]
-    a, b, c = host.unit_lattice
-    normal = np.cross(a, b)
-    # Rounded, or an atom of the bottom layer a hair below it would come out on top.
-    return np.round((z - bottom) % 1.0, 6) % 1.0 * abs(c @ normal) / np.linalg.norm(normal)
-
-
 def atoms_at(host: Host, element: str, places: Sequence[str]) -> set[int]:
     """Atoms of the unit cell of an element that lie at some places.
 
@@ -46,7 +31,7 @@ def atoms_at(host: Host, element: str, places: Sequence[str]) -> set[int]:
     RuleError
         When a label is of no sublattice of this element.
     """
-    labels, height = sublattices(host), heights(host)
+    labels, height = sublattices(host), host.heights
     mine = [i for i, e in enumerate(host.unit_species) if e == element]
     found: set[int] = set()
     for place in places:

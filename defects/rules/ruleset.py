@@ -16,7 +16,6 @@ from defects.rules.places import (
     CLOSE,
     atoms_at,
     frozen_sites,
-    heights,
     parse_seed,
 )
 from defects.rules.schema import ANY, Rules
@@ -289,4 +288,4 @@ def rule_set(rules: Rules, host: Host) -> RuleSet:
         When they name what the host does not have.
     """
     # Hosts of one key may name like atoms in another order along the normal, which `top` tells.
-    return _cached(rules, host, tuple(heights(host).round(1)) if rules.where else ())
+    return _cached(rules, host, tuple(host.heights.round(1)) if rules.where else ())
