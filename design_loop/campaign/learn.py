@@ -39,6 +39,8 @@ def learn(context: Context, number: int, run: StepRun) -> None:
     Every verified candidate enters with the properties that it really has (hindsight relabelling):
     a miss for these targets is a perfect example for others.
     """
+    if number == context.config.rounds and not context.config.learn.last_round:
+        return
     refit_surrogate(context, number, run)
     proposer = context.config.proposer
     if proposer.needs_model and proposer.feedback:

@@ -45,5 +45,7 @@ def arm_config(config: CampaignConfig, arm: str, seed: int) -> CampaignConfig:
     if config.proposer.kind == section["kind"]:
         section = config.proposer.model_dump() | section
     name = f"{config.name[: 60 - len(arm)]}-{arm}"
-    changed = {"name": name, "seed": config.seed + seed, "proposer": section}
+    # Nobody uses what the last round would teach, and it would count as this arm's time.
+    learn = config.learn.model_dump() | {"last_round": False}
+    changed = {"name": name, "seed": config.seed + seed, "proposer": section, "learn": learn}
     return CampaignConfig.model_validate(config.model_dump(mode="json") | changed)

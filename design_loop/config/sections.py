@@ -195,6 +195,11 @@ class LearnConfig(Section):
         le=1000,
         description="how much more what meets all targets counts; falls off with the distance",
     )
+    last_round: bool = Field(
+        True,
+        description="also learn from the last round, for an extension, a fork or other use; the "
+        "campaign itself needs it no more",
+    )
 
 
 class ResourcesConfig(Section):

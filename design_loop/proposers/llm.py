@@ -12,6 +12,7 @@ from defects.text import build_prompt, parse_answer
 from defects.text import longest_answer as longest_text
 from design_loop.adaptation import Arm, RoundPlan, plan_round
 from design_loop.ledger import Sample
+from design_loop.proposers.history import known_keys
 from serve.constraints import constraints_of
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class _Answers:
     """Samples so far, and what they cost."""
 
     samples: list[Sample]
+    seen: set[str]
     tokens: int = 0
     countable: int = 0
 
@@ -44,8 +46,9 @@ class LlmProposer:
     def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
         """Sample as many answers as the round may propose.
 
-        With a table as oracle, answers that no table could label count for nothing: sampling goes
-        on until there are enough others, so that every proposer has equally many.
+        With a table as oracle, answers that it could not label, and those that are known already,
+        count for nothing: sampling goes on until there are enough others, so that every proposer
+        has equally many. The searches leave out what is known by themselves.
         """
         config = context.config.generation
         [adapter] = [r.adapter for r in context.ledger.rounds(context.id) if r.number == number]
@@ -55,7 +58,7 @@ class LlmProposer:
         plan = plan_round(context, number)
         run.info["arms"] = [arm.to_dict() for arm in plan.arms]
         run.info["arms_told"] = {"earlier": plan.told, "heat": plan.heat}
-        found = _Answers([])
+        found = _Answers([], known_keys(context))
         for batch in range(_MOST_BATCHES if context.domain.table is not None else 1):
             missing = config.samples - found.countable
             if missing <= 0:
@@ -141,16 +144,20 @@ class LlmProposer:
                     arm=plan.arm_of(first + i).index,
                 )
                 found.samples.append(sample)
-                found.countable += self._counts(context, number, sample)
+                found.countable += self._counts(context, number, sample, found.seen)
 
-    def _counts(self, context: Context, number: int, sample: Sample) -> bool:
-        """Whether an answer is a proposal: all are, but those outside of a table."""
+    def _counts(self, context: Context, number: int, sample: Sample, seen: set[str]) -> bool:
+        """Whether an answer is a proposal: all are, but with a table the known and unknowable."""
         if context.domain.table is None:
             return True
         try:
-            return context.domain.labelable(self.read(context, number, sample))
+            configuration = self.read(context, number, sample)
         except ParseError:
             return True
+        if configuration.key in seen or not context.domain.labelable(configuration):
+            return False
+        seen.add(configuration.key)
+        return True
 
 
 def prove_live(context: Context, number: int, adapter: str) -> dict[str, Any]:

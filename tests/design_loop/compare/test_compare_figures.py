@@ -103,10 +103,10 @@ def test_arms_differ_in_nothing_but_the_proposer(config):
     for arm in ARMS:
         made = arm_config(config, arm, 2)
         seen.add(made.content_hash)
-        left = {k: v for k, v in made.model_dump().items() if k not in ("name", "proposer", "seed")}
-        assert left == {
-            k: v for k, v in config.model_dump().items() if k not in ("name", "proposer", "seed")
-        }
+        own = ("name", "proposer", "seed", "learn")
+        left = {k: v for k, v in made.model_dump().items() if k not in own}
+        assert left == {k: v for k, v in config.model_dump().items() if k not in own}
+        assert made.learn.model_dump() == config.learn.model_dump() | {"last_round": False}
         assert made.seed == config.seed + 2
         assert parse_campaign(made.to_yaml()) == made
     assert len(seen) == len(ARMS)
