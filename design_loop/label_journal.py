@@ -47,7 +47,8 @@ class Journal:
     ----------
     entries : dict
         Last entry of every class by `Configuration.key`: ``{"key", "defects", "properties", ...}``
-        for a label, ``{"key", "defects", "error", "error_type", "tries"}`` for a failure.
+        for a label, ``{"key", "defects", "error", "error_type", "tries"}`` for a failure. A label
+        has ``details`` where the oracle gave more, such as a relaxed structure.
     """
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
@@ -71,6 +72,8 @@ class Journal:
         }
         if result.labels is not None:
             entry["properties"] = result.labels
+            if result.details:
+                entry["details"] = dict(result.details)
         else:
             entry |= {"error": result.error, "error_type": result.error_type}
             entry["traceback"] = result.traceback
