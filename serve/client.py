@@ -244,10 +244,15 @@ class ServeClient:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._request("POST", path, body)
+    def _post(
+        self, path: str, body: dict[str, Any] | None, *, again: bool = True
+    ) -> dict[str, Any]:
+        return self._request("POST", path, body, again=again)
 
-    def _request(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    def _request(
+        self, method: str, path: str, body: dict[str, Any] | None, *, again: bool = True
+    ) -> dict[str, Any]:
+        """The answer; with `again` false nothing is sent twice that may have arrived."""
         last = "no answer"
         for attempt in range(self._tries):
             wait = min(MAX_WAIT_S, 0.5 * 2**attempt)
@@ -259,8 +264,10 @@ class ServeClient:
                 ) from error
             except httpx.TransportError as error:
                 last = f"{type(error).__name__}: {error}"
+                if not again:
+                    raise ModelError(f"{path} may have arrived or not, {last}") from error
             else:
-                if reply.status_code == 200:
+                if reply.status_code in (200, 201):
                     return reply.json()
                 last = f"HTTP {reply.status_code}: {_message(reply)}"
                 if reply.status_code not in RETRIED_STATUS:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 
 import httpx
 import pytest
+from fake_campaign import FakeCampaign
+from fastapi.testclient import TestClient
 
 from defects.configuration import Configuration
 from defects.errors import ModelError
 from defects.hosts import get_host
 from defects.targets import Target
 from design_loop.client import Client
+from design_loop.ledger import Ledger
+from design_loop.server.campaigns import CampaignRoutes
+from design_loop.server.settings import CampaignsSettings
 from serve.api import build_api
 from serve.config import ServeConfig
 from serve.keys import KeyFile
@@ -26,22 +32,26 @@ def keys(tmp_path):
     return KeyFile(tmp_path / "keys.json")
 
 
-@pytest.fixture
-def connect(keys, monkeypatch):
-    from fastapi.testclient import TestClient
-
-    monkeypatch.delenv("DESIGN_LOOP_API_KEY", raising=False)
-    api = build_api(ServeConfig(base_model="m", keys=keys.path), FakeBackend())
+def _through(api):
+    """A transport that asks an application in this process."""
     inner = TestClient(api, base_url="http://127.0.0.1")
 
     def handler(request):
         reply = inner.request(
-            request.method, request.url.path, content=request.content, headers=request.headers
+            request.method, str(request.url), content=request.content, headers=request.headers
         )
         return httpx.Response(reply.status_code, content=reply.content, headers=reply.headers)
 
+    return httpx.MockTransport(handler)
+
+
+@pytest.fixture
+def connect(keys, monkeypatch):
+    monkeypatch.delenv("DESIGN_LOOP_API_KEY", raising=False)
+    api = build_api(ServeConfig(base_model="m", keys=keys.path), FakeBackend())
+    transport = _through(api)
+
     def connect(key=None):
-        transport = httpx.MockTransport(handler)
         return Client("http://127.0.0.1", api_key=key, transport=transport, sleep=lambda s: None)
 
     return connect
@@ -72,6 +82,69 @@ def test_design_and_predict_what_came_of_it(connect, keys, tmp_path):
         )  # fmt: skip
         assert best.key not in {c["key"] for c in again.candidates}
         assert again.drops["duplicate_of_known"] == 1
+
+
+def test_campaigns_from_start_to_download(tmp_path, monkeypatch):
+    """Started, steered and read; the driver is a stand-in that plays the campaign at once."""
+    settings = CampaignsSettings(workdir=tmp_path / "runs")
+    text = """
+name: sent
+host: {name: MoS2, supercell: 4x4}
+rules: {defects: [V_S, W_Mo]}
+targets: [homo_lumo_gap=0.6..0.9]
+dataset: xtb-mos2-4x4
+base_model: small
+"""
+    (tmp_path / "campaign.yaml").write_text(text)
+    monkeypatch.setattr("design_loop.server.control.launch", lambda *_: 1)
+    api = build_api(ServeConfig(), FakeBackend(), [CampaignRoutes(settings)])
+    transport = _through(api)
+    options = {"transport": transport, "sleep": lambda s: None}
+    with Client("http://127.0.0.1", **options) as client, Ledger(settings.ledger) as ledger:
+        assert client.campaigns() == []
+        name = client.start_campaign(tmp_path / "campaign.yaml")
+        assert [c["state"] for c in client.campaigns()] == ["created"]
+        assert client.pause_campaign(name)["state"] == "paused"
+        with pytest.raises(ModelError, match="paused already"):
+            client.pause_campaign(name)
+        assert "starting" in client.resume_campaign(name)["message"]
+        assert client.extend_campaign(name, rounds=2)["id"] == name
+        assert client.campaign(name)["rounds_in_all"] == 5
+        assert client.stop_campaign(name)["state"] == "stopped"
+        assert client.wait_campaign(name)["state"] == "stopped"
+
+        played = FakeCampaign(ledger, settings.workdir).run()
+        candidates = client.candidates(played)
+        assert [c["rank"] for c in candidates] == list(range(1, 16))
+        assert all(c["meets_targets"] for c in client.candidates(played, hits=True))
+        out = client.download_campaign(played, tmp_path / "all.zip", top=3)
+        with zipfile.ZipFile(out) as archive:
+            assert sum(n.endswith(".cif") for n in archive.namelist()) == 3
+        with pytest.raises(ModelError, match="HTTP 409"):
+            client.download_campaign(name, tmp_path / "none.zip")
+        assert sorted(p.name for p in tmp_path.glob("*.zip")) == ["all.zip"]
+        with pytest.raises(ModelError, match="HTTP 404"):
+            client.campaign("nope")
+        ledger.check_resume(name)
+        ledger.set_campaign_state(name, "running")
+        with pytest.raises(ModelError, match="nobody drives it"):
+            client.wait_campaign(name)
+
+
+def test_what_may_have_arrived_is_not_sent_again():
+    sent = []
+
+    def lost(request):
+        sent.append(request.url.path)
+        raise httpx.ReadError("gone")
+
+    options = {"transport": httpx.MockTransport(lost), "sleep": lambda s: None, "tries": 3}
+    with Client("http://127.0.0.1", **options) as client:
+        with pytest.raises(ModelError, match="may have arrived or not"):
+            client.start_campaign({"name": "x"})
+        with pytest.raises(ModelError, match="failed 3 times"):
+            client.campaigns()
+    assert sent == ["/v1/campaigns"] * 4
 
 
 def test_the_key_is_taken_from_the_environment(connect, keys, monkeypatch):
