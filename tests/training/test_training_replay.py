@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from training.instructions import (
     InstructionSource,
     read_instructions,
     replayed,
+    resampled,
     write_instructions,
 )
 
@@ -51,8 +54,27 @@ def test_epochs_replay_others_and_the_file_tells_which(items, tmp_path):
     write_instructions(tmp_path / "i.jsonl", host, rules, items)
     assert sum(i.learnt for i in read_instructions(tmp_path / "i.jsonl")[2]) == 20
     source = InstructionSource(str(tmp_path / "i.jsonl"), "compact", ("homo_lumo_gap",), replay=2.0)
-    one, again, other = (sorted(e.weight for e in source(n, 7)) for n in (0, 0, 1))
+    one, again, other = (sorted(e.prompt for e in source(n, 7)) for n in (0, 0, 1))
     assert one == again != other and len(one) == len(other) == 9
+
+
+def test_an_instruction_is_shown_as_often_as_it_weighs(items):
+    _, items = items
+    items = [
+        replace(item, weight=w) for item, w in zip(items, [1, 1, 2, 4, 0.5, 0.1], strict=False)
+    ]
+    total, shown = 8.6, np.zeros(6)
+    for epoch in range(300):
+        found = resampled(items, np.random.default_rng(epoch))
+        counts = [sum(f is item for f in found) for item in items]
+        assert sum(counts) == 6
+        for count, item in zip(counts, items, strict=True):
+            assert np.floor(6 * item.weight / total) <= count <= np.ceil(6 * item.weight / total)
+        shown += counts
+    assert shown / 300 == pytest.approx([6 * i.weight / total for i in items], abs=0.1)
+    alike = [replace(item, weight=3.0) for item in items]
+    assert resampled(alike, np.random.default_rng(0)) == alike
+    assert resampled([], np.random.default_rng(0)) == []
 
 
 def test_a_source_names_every_configuration_once(items, tmp_path):
