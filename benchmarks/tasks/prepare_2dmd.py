@@ -49,7 +49,8 @@ dataset: data/2dmd-known
 base_model: small
 
 generation: {{samples: {samples}, per_prompt: 4}}
-adapter: {{learning_rate: 2.0e-3, epochs: 200, max_seconds: 120}}
+adapter: {{learning_rate: 2.0e-3, epochs: 1000, max_steps: 200, batch_size: 16, dropout: 0}}
+learn: {{near_weight: 10, distil: 300}}
 surrogate: {{kind: trees, iterations: 200, min_labels: 20}}
 selection: {{budget: {budget}}}
 oracle: {{kind: table, settings: {{dataset: data/2dmd-table{properties}}}}}

@@ -45,7 +45,8 @@ dataset: xtb-mos2-4x4
 base_model: small
 
 generation: {{samples: 192, per_prompt: 4}}
-adapter: {{learning_rate: 2.0e-3, epochs: 200, max_seconds: 90}}
+adapter: {{learning_rate: 2.0e-3, epochs: 1000, max_steps: 200, batch_size: 16, dropout: 0}}
+learn: {{near_weight: 10, distil: 300}}
 surrogate: {{iterations: 300}}
 selection: {{budget: 12}}
 oracle: {{kind: xtb, timeout_s: 300}}
