@@ -10,12 +10,14 @@ from types import SimpleNamespace
 import pytest
 
 from design_loop.adaptation import plan_round
+from design_loop.adaptation.told import settings_tables
 from design_loop.campaign import driver
 from design_loop.campaign.context import Context, load_data
 from design_loop.campaign.control import Control
 from design_loop.config import load_campaign
 from design_loop.ledger import CampaignState, Ledger
 from design_loop.progress import SilentProgress
+from design_loop.summary import summarise_campaign
 from serve.client import Completion
 from tests.design_loop.campaign.quick_services import QuickServices, write_campaign
 
@@ -104,13 +106,15 @@ def test_settings_are_recorded_with_every_sample_and_asked_again_after_a_kill(tm
             samples = ledger.samples(campaign, number)
             counts = Counter(s.sample.arm for s in samples)
             assert set(counts) == {0, 1, 2}
-            assert counts == {0: 10, 1: 20, 2: 10}
+            # With a table it samples on until enough is new; cut short, all settings are.
+            assert abs(counts[1] - len(samples) / 2) <= 4
+            assert abs(counts[0] - counts[2]) <= 4
             # A sample's arm is the setting that it was really asked with.
             hot = {a["index"] for a in info["arms"] if a["temperature"] > 1.2}
             assert all((s.sample.text == "S1") == (s.sample.arm in hot) for s in samples)
             told[number] = info["arms_told"]["earlier"]
         assert told == {1: 0, 2: 3}
-        assert len(asked) == 6
+        assert len({temperature for _, temperature in asked}) >= 3
         # The second round asks the same again, however often it is run: from the ledger alone.
         context = Context(
             campaign,
@@ -124,6 +128,10 @@ def test_settings_are_recorded_with_every_sample_and_asked_again_after_a_kill(tm
         )
         plan = plan_round(context, 2)
         assert [a.to_dict() for a in plan.arms] == _info(ledger, campaign, 2, "generate")["arms"]
+        first, second = settings_tables(ledger, summarise_campaign(ledger, campaign))
+        assert first.row_count == 6
+        assert [*first.columns[1].cells] == ["configured", "1", "2"] * 2
+        assert second.row_count == 2
         shares = plan.arms[1].shares["homo_lumo_gap"]
         assert len(shares) == 3
         assert sum(shares) == pytest.approx(1)
