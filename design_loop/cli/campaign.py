@@ -24,7 +24,7 @@ from design_loop.cli.output import (
     store_target,
 )
 from design_loop.cli.show import show
-from design_loop.cli.steering import extend, fork, pause, stop
+from design_loop.cli.steering import extend, fork, pause, stop, submit
 from design_loop.cli.track import track
 from design_loop.cli.watch import watch
 
@@ -133,6 +133,7 @@ app.command()(pause)
 app.command()(stop)
 app.command()(extend)
 app.command()(fork)
+app.command()(submit)
 
 
 app.command()(export)
@@ -164,6 +165,17 @@ def read_campaign(file: str) -> CampaignConfig:
     if not Path(file).exists() and file in preset_names():
         return load_preset(file)
     return load_campaign(file)
+
+
+def read_campaign_text(file: str) -> tuple[CampaignConfig, str]:
+    """A campaign file or a shipped campaign, checked against itself only, and its text."""
+    from design_loop.config import parse_campaign, preset_names, preset_path
+
+    path = Path(file)
+    if not path.exists() and file in preset_names():
+        path = preset_path(file)
+    text = path.read_text(encoding="utf-8")
+    return parse_campaign(text, file), text
 
 
 def _drive(drive: Callable[[Progress], CampaignSummary], workdir: Path, store: str | None) -> None:

@@ -114,6 +114,61 @@ def fork(
     typer.echo(_go_on(made.campaign, workdir, store, "Start it with"))
 
 
+def submit(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE.yaml]", help="Campaign file.", show_default=False)
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Instead: go on with a campaign of the cluster.", show_default=False
+        ),
+    ] = None,
+    address: Annotated[
+        str, typer.Option(help="The cluster's job server; `ray dashboard` makes a tunnel to it.")
+    ] = "http://127.0.0.1:8265",
+    workdir: Annotated[
+        Path, typer.Option(help="Folder of campaigns on the head node, a whole path.")
+    ] = Path("/tmp/design-loop"),
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Ledger as the cluster sees it: postgresql://USER@HOST/NAME, or a file on the "
+            "head node.",
+            show_default="WORKDIR/ledger.sqlite on the head node",
+        ),
+    ] = None,
+) -> None:
+    """Hand a campaign to a Ray cluster; it goes on there when this machine is switched off."""
+    from design_loop.cli.campaign import read_campaign_text
+    from design_loop.submit import check_file, check_store
+    from design_loop.submit import submit as hand_over
+
+    if (file is None) == (resume is None):
+        raise UsageError("say what to submit: FILE.yaml, or --resume ID")
+    if not workdir.is_absolute():
+        raise UsageError(f"--workdir {workdir}: write the whole path on the head node")
+    target = check_store(store_target(workdir, store), address)
+    text = None
+    if file is not None:
+        config, text = read_campaign_text(file)
+        check_file(config)
+    made = hand_over(text, resume, address=address, workdir=str(workdir), store=target)
+    name = made.campaign or "its campaign has not begun yet"
+    typer.echo(f"job {made.job} on {address}: {name}")
+    if "://" in target:
+        typer.echo(
+            "The ledger is in the database: `campaign watch`, `pause`, `extend` work from here"
+        )
+    else:
+        typer.echo(
+            f"The ledger is {target} on the head node: it ends with that machine. With "
+            "--store postgresql://... it would outlive it, and could be looked at from here"
+        )
+    typer.echo(f"Its output: ray job logs --address {address} --follow {made.job}")
+    typer.echo("Should the cluster's head die: design-loop campaign submit --resume ID ...")
+
+
 def _halt(campaign: str, action: Action, workdir: Path, store: str | None) -> None:
     from design_loop import steering
 
