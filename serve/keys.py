@@ -24,8 +24,8 @@ from pathlib import Path
 from defects.errors import ConfigError
 
 SCOPES = ("read", "design", "campaign", "admin")
-"""read: models, documentation, metrics; design: sample, design, predict; campaign: kept for
-campaigns over HTTP, which have no routes yet; admin: everything."""
+"""read: models, documentation, metrics, campaigns and what they found; design: sample, design,
+predict; campaign: start and steer campaigns; admin: everything."""
 
 _KEY = re.compile(r"dl_([0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 _NAME = re.compile(r"[\w.@ -]{1,64}")
