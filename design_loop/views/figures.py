@@ -98,19 +98,17 @@ def error_figures(summary: CampaignSummary) -> list[Figure]:
             middle.append((found.number, mean(errors)))
     if not best:
         return []
-    distance = plots.over_rounds({"mean": middle, "best": best}, "distance to targets (eV)")
     hits = plots.over_rounds(
         {"hits": [(r.number, float(r.hits)) for r in summary.rounds if r.number > 0]},
         "candidates that meet all targets",
     )
-    return [
-        Figure(
-            "distance-by-round",
-            distance,
-            tag("figcaption", "Distance of the labels to the targets: mean (grey), best (blue)."),
-        ),
-        Figure("hits-by-round", hits, tag("figcaption", "Candidates that meet all targets.")),
-    ]
+    words = "Candidates that meet all targets, by the round that labelled them."
+    figures = [Figure("hits-by-round", hits, tag("figcaption", words))]
+    if any(value > 0 for _, value in middle):
+        distance = plots.over_rounds({"mean": middle, "best": best}, "distance to targets (eV)")
+        words = "Distance of the labels to the targets: mean (grey), best (blue)."
+        figures.append(Figure("distance-by-round", distance, tag("figcaption", words)))
+    return figures
 
 
 def discovery_figures(ledger: LedgerReader, summary: CampaignSummary) -> list[Figure]:

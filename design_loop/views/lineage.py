@@ -143,6 +143,8 @@ def _flat(content: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for key, value in content.items():
         if isinstance(value, Mapping):
             found += _flat(value)
-        elif value is not None and len(str(value)) <= 60:
-            found.append((str(key).replace("_", " "), value))
+        elif value is not None and len(str(value)) <= 120:
+            # Of a folder the last part: readers may be elsewhere.
+            words = str(value).rstrip("/").rpartition("/")[2]
+            found.append((str(key).replace("_", " "), words))
     return found

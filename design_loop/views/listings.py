@@ -16,6 +16,9 @@ from design_loop.views.html import Markup, number, table, tag
 
 #: Columns of tables with a column per round.
 LATEST = 20
+#: Entries of an adapter's manifest that stand in its line.
+_LEARNT = (("n_instructions", "instructions"), ("n_verified", "of them verified"))
+_TOLD = ("loss", "steps", "seconds", "rank", "learning_rate", "seed")
 
 
 def rounds_table(summary: CampaignSummary) -> Markup:
@@ -79,14 +82,17 @@ def adapters_table(adapters: Sequence[Adapter]) -> Markup:
     rows = []
     for a in adapters:
         m = a.manifest
-        parent = m.get("parent") or m.get("base_id") or m.get("base") or m.get("base_model")
-        facts = [f"{key} {_plain(m[key])}" for key in ("rank", "loss", "final_loss", "steps",
-                 "examples", "instructions", "seed", "seconds") if key in m]  # fmt: skip
+        base = str(m.get("base_model") or "–").rstrip("/").rpartition("/")[2]
+        facts = [f"{m[key]} {words}" for key, words in _LEARNT if m.get(key) is not None]
+        for group in ("metrics", "hyperparameters"):
+            inside = m.get(group) if isinstance(m.get(group), Mapping) else {}
+            known = [key for key in _TOLD if key in inside]
+            facts += [f"{key.replace('_', ' ')} {_plain(inside[key])}" for key in known]
         rows.append(
-            (a.round, tag("code", a.name), tag("code", _short_path(parent)),
+            (a.round, tag("code", a.name), tag("code", m.get("parent") or base),
              ", ".join(facts) or "–", manifest(m))
         )  # fmt: skip
-    columns = ("made in round", "adapter", "from", "facts", "manifest")
+    columns = ("made in round", "adapter", "goes on from", "facts", "manifest")
     return table(columns, rows, (1, 2, 3, 4), "adapters")
 
 
@@ -143,8 +149,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}" if math.isfinite(value) else "–"
     return str(value)
-
-
-def _short_path(value: Any) -> str:
-    """The last part of a folder; hashes and names as they are."""
-    return "–" if value is None else str(value).rstrip("/").rsplit("/", 1)[-1]

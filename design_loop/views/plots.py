@@ -118,7 +118,7 @@ def over_rounds(
     values = [v for points in lines.values() for _, v in points]
     values += [] if level is None else [level[0]]
     numbers = sorted({n for points in lines.values() for n, _ in points})
-    high = top if top is not None else max(*values, 1e-6) * 1.12
+    high = top if top is not None else (max(values) * 1.12 or 1.0)
     x, y = charts.plane((min(numbers) - 0.3, max(numbers) + 0.3), (min(0.0, *values) * 1.05, high))
     shown = numbers if len(numbers) <= 8 else charts.whole_ticks(numbers[0], numbers[-1])
     drawn = [charts.axes(x, y, "round", y_label, shown)]

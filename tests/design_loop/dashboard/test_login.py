@@ -51,6 +51,15 @@ def _log_in(client, text, back=""):
     return client.post("/dashboard/login", data={"key": text, "next": back})
 
 
+def test_the_extension_travels_to_the_servers_process(tmp_path):
+    import cloudpickle
+
+    settings = ServerSettings(ServeConfig(base_model="m"), CampaignsSettings(workdir=tmp_path))
+    extensions = extensions_of(settings)
+    assert cloudpickle.loads(cloudpickle.dumps(extensions)) == extensions
+    assert "/dashboard" in [getattr(each, "pages", None) for each in extensions]
+
+
 def test_without_keys_everybody_on_this_machine_reads(tmp_path, campaign):
     client = _client(tmp_path)
     assert campaign in client.get("/dashboard/").text
