@@ -9,7 +9,16 @@ from statistics import mean
 from typing import Any
 
 from design_loop.adaptation.collapse import recorded
-from design_loop.ledger import PREPARE_STEPS, ROUND_STEPS, CampaignState, Event, Ledger, Step
+from design_loop.ledger import (
+    PREPARE_STEPS,
+    ROUND_STEPS,
+    Amendment,
+    CampaignState,
+    Event,
+    Ledger,
+    Lineage,
+    Step,
+)
 from design_loop.summary import CampaignSummary, summarise_campaign
 
 #: Rounds whose steps tell how long a round takes.
@@ -49,6 +58,12 @@ class Overview:
         The latest warnings and errors.
     files : mapping
         What -> where it lies, as far as it is there.
+    amendments : sequence of Amendment
+        What was added since the start.
+    lineage : Lineage or None
+        Where a fork comes from.
+    forks : sequence of str
+        Campaigns forked from this one.
     """
 
     summary: CampaignSummary
@@ -65,6 +80,9 @@ class Overview:
     diversity: Mapping[str, Any]
     warnings: Sequence[Event]
     files: Mapping[str, str]
+    amendments: Sequence[Amendment]
+    lineage: Lineage | None
+    forks: Sequence[str]
 
     @property
     def round(self) -> int:
@@ -136,6 +154,9 @@ def overview(ledger: Ledger, campaign: str) -> Overview:
         diversity=checked,
         warnings=[e for e in ledger.events(found.id) if e.level != "info"][-_MESSAGES:],
         files=_files(Path(found.workdir) / found.id, ledger.where),
+        amendments=amendments,
+        lineage=ledger.lineage(found.id),
+        forks=ledger.forks(found.id),
     )
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from design_loop.export import candidate_dict
-from design_loop.ledger import CampaignState
+from design_loop.ledger import Amendment, CampaignState
 from design_loop.overview import Overview, next_steps
 from design_loop.progress.state import duration
 from design_loop.tables import LATEST, candidates_table, rounds_table
@@ -77,7 +77,15 @@ def _lines(seen: Overview) -> Iterator[tuple[str, RenderableType]]:
         f"oracle {oracle}, begun {campaign.created:%Y-%m-%d %H:%M} UTC",
     )
     yield "targets", "; ".join(t.text() for t in summary.targets)
+    if seen.lineage is not None:
+        kept = [name for name in (seen.lineage.adapter, seen.lineage.surrogate) if name]
+        models = f", began with {' and '.join(kept)}" if kept else ""
+        yield "lineage", f"forked from {seen.lineage.parent}: {seen.lineage.labels} labels{models}"
+    if seen.forks:
+        yield "forks", ", ".join(seen.forks)
     yield "rounds", _progress(seen)
+    for amendment in seen.amendments:
+        yield "added", _added(amendment)
     if seen.budget:
         failed = f", {summary.funnel.failed} of them failed" if summary.funnel.failed else ""
         yield "budget", f"{seen.calls} of {seen.budget} oracle calls{failed}"
@@ -113,6 +121,13 @@ def _lines(seen: Overview) -> Iterator[tuple[str, RenderableType]]:
         yield str(event.level), Text(where + event.message, style="yellow")
 
 
+def _added(amendment: Amendment) -> str:
+    parts = [] if amendment.rounds is None else [f"{amendment.rounds} rounds"]
+    if amendment.budget is not None:
+        parts.append(f"from then on {amendment.budget} oracle calls per round")
+    return f"{', '.join(parts)}, by {amendment.by}, {amendment.time:%Y-%m-%d %H:%M} UTC"
+
+
 def _progress(seen: Overview) -> str:
     text = f"{seen.rounds_done} of {seen.rounds} done, {duration(seen.seconds)} in all steps"
     if seen.step is not None:
@@ -139,6 +154,14 @@ def overview_dict(seen: Overview, top: int) -> dict[str, Any]:
         "updated": campaign.updated.isoformat(),
         "versions": dict(campaign.versions),
         "targets": [t.text() for t in summary.targets],
+        "amendments": [
+            {"time": a.time.isoformat(), "rounds": a.rounds, "budget": a.budget, "by": a.by}
+            for a in seen.amendments
+        ],
+        "lineage": None
+        if seen.lineage is None
+        else asdict(seen.lineage) | {"time": seen.lineage.time.isoformat()},
+        "forks": list(seen.forks),
         "rounds_done": seen.rounds_done,
         "rounds_in_all": seen.rounds,
         "step": None

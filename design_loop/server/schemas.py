@@ -108,7 +108,7 @@ class CampaignDetail(CampaignCard):
     def of_overview(cls, ledger: Ledger, seen: Overview) -> CampaignDetail:
         """From everything there is to know of it."""
         summary, campaign = seen.summary, seen.summary.campaign
-        lineage = ledger.lineage(campaign.id)
+        lineage = seen.lineage
         return cls(
             **_card(ledger, campaign),
             targets=[target.text() for target in summary.targets],
@@ -139,7 +139,7 @@ class CampaignDetail(CampaignCard):
             seconds_left=seen.remaining,
             amendments=[
                 AmendmentCard(number=a.number, time=a.time, rounds=a.rounds, budget=a.budget)
-                for a in ledger.amendments(campaign.id)
+                for a in seen.amendments
             ],
             lineage=None
             if lineage is None
@@ -149,7 +149,7 @@ class CampaignDetail(CampaignCard):
                 adapter=lineage.adapter,
                 surrogate=lineage.surrogate,
             ),
-            forks=ledger.forks(campaign.id),
+            forks=list(seen.forks),
         )
 
 
