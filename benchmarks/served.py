@@ -63,7 +63,7 @@ class Served:
         keys = KeyFile(folder / "keys.json")
         # One key that may ask as often as it likes, one that soon gets a 429.
         self.keys = [
-            keys.create(f"key {rate}", ("read", "design"), rate)[0] for rate in (1_000_000, 60)
+            keys.create(f"key {rate}", ("read", "design"), rate)[0] for rate in (1_000_000, 20)
         ]
         config = {
             "base_model": resolve_base("small"),

@@ -156,11 +156,12 @@ class Limits(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    max_ongoing_requests: int = Field(default=64, ge=1, le=10_000)
-    """Requests that one engine replica works on at a time."""
+    max_ongoing_requests: int = Field(default=32, ge=1, le=10_000)
+    """Requests that one engine replica works on at a time, each with up to `max_samples`; more on a
+    GPU. With `max_queued_requests` it decides how long an overload is felt after its end."""
     surrogate_ongoing_requests: int = Field(default=256, ge=1, le=10_000)
     """Requests that one surrogate replica works on at a time; batched together."""
-    max_queued_requests: int = Field(default=256, ge=1, le=100_000)
+    max_queued_requests: int = Field(default=32, ge=1, le=100_000)
     """Requests that may wait for the engine; one more is answered 503 with Retry-After."""
     max_body_bytes: int = Field(default=8_000_000, ge=1_000)
     """Size of a request body; a larger one is answered 413."""

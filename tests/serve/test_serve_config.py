@@ -30,7 +30,7 @@ def test_defaults_bind_loopback_and_a_free_port():
         ({"device": "cpu", "engine": {"tensor_parallel_size": 2}}, "tensor_parallel_size"),
         ({"limits": {"max_queued_requests": 0}}, "max_queued_requests"),
         ({"autoscaling": {"min_replicas": 3, "max_replicas": 2}}, "min_replicas"),
-        ({"autoscaling": {"target_ongoing_requests": 64}}, "autoscaling.target_ongoing_requests"),
+        ({"autoscaling": {"target_ongoing_requests": 32}}, "autoscaling.target_ongoing_requests"),
         (
             {"engine": {"speculative_tokens": 15, "max_batched_tokens": 2048}},
             "max_batched_tokens must be at least",
