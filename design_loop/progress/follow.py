@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from defects.errors import ConfigError
 from design_loop.config import CampaignConfig
+from design_loop.config.amend import amended
 from design_loop.ledger import Campaign, CampaignState, Ledger, LedgerError, Step, StepState
 from design_loop.summary import summarise_campaign, summarise_round
 
@@ -79,7 +80,10 @@ class Follower:
             # An "info" would stand for what the running step is at.
             level = "note" if event.level == "info" else event.level
             self._progress.message(level, event.message)
-        self._state.n_rounds = found.config["rounds"] + self._added()
+        config = amended(self._config, self._ledger.amendments(self._id))
+        if config != self._shown:
+            self._shown = config
+            self._progress.campaign_extended(config)
         self._state.standing = self._standing(found)
         return found.state
 
@@ -92,6 +96,7 @@ class Follower:
                 f"{found.id}: its configuration is not of this version of design-loop; use the "
                 f"version that started it, {version}"
             ) from error
+        self._config = self._shown = config
         self._progress.campaign_started(found.id, config)
         self._state.started = self._clock(found.created)
         self._begun = True
@@ -131,9 +136,6 @@ class Follower:
         done = funnel.verified + funnel.failed
         if (done, funnel.selected) != (view.done, view.total):
             self._progress.step_advanced(done, funnel.selected)
-
-    def _added(self) -> int:
-        return sum(a.rounds or 0 for a in self._ledger.amendments(self._id))
 
     def _standing(self, found: Campaign) -> str:
         if found.state in ENDED:

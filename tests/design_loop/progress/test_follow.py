@@ -77,6 +77,20 @@ def test_what_comes_in_between_is_told_once(tmp_path, ledger):
     assert state.standing == "failed: no space left"
 
 
+def test_added_rounds_are_seen_while_looking_on(tmp_path, ledger):
+    campaign = FakeCampaign(ledger, tmp_path)
+    campaign.run(1)
+    out, state = io.StringIO(), DisplayState()
+    follower = Follower(ledger, campaign.id, PlainProgress(out, state), state)
+    follower.look()
+    assert state.n_rounds == 3
+    ledger.extend(campaign.id, rounds=4, budget=None)
+    follower.look()
+    follower.look()
+    assert state.n_rounds == 7
+    assert out.getvalue().count("7 rounds") == 1
+
+
 def test_a_ledger_that_does_not_answer_is_asked_again(tmp_path, ledger, monkeypatch):
     campaign = FakeCampaign(ledger, tmp_path).run()
     state = DisplayState()
