@@ -76,6 +76,7 @@ class Client(ServeClient):
         count: int = 10,
         min_defects: int = 1,
         max_defects: int = 6,
+        rules: Mapping[str, Any] | None = None,
         known: Iterable[Configuration | dict[str, Any]] = (),
         **options: Any,
     ) -> Design:
@@ -93,6 +94,9 @@ class Client(ServeClient):
             ``"homo_lumo_gap=0.6..0.9"``.
         model : str
             ``base`` or ``base:ADAPTER``; see `models`.
+        rules : mapping, optional
+            Further rules: ``where, counts, concentration, min_separation, frozen, seeds`` of
+            `defects.rules.Rules`.
         known : iterable
             Configurations that are known; candidates equal to one under symmetry are dropped.
         **options
@@ -112,6 +116,7 @@ class Client(ServeClient):
                 "defects": list(defects),
                 "min_defects": min_defects,
                 "max_defects": max_defects,
+                **(rules or {}),
             },
             "targets": [t if isinstance(t, str) else _plain(t) for t in targets],
             "count": count,

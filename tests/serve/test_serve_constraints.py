@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from defects.errors import HostError, RuleError
 from defects.hosts import get_host
@@ -24,6 +25,49 @@ def test_a_request_survives_the_wire(fmt):
     wire = json.loads(json.dumps(constraint_of(request, fmt)))
     grammar = ConstraintTable().grammar(Constraint.model_validate(wire).model_dump(mode="json"))
     assert grammar == answer_grammar(request, fmt).to_ebnf()
+
+
+def test_rules_of_places_survive_the_wire():
+    rules = Rules(
+        defects=("V_S", "W_Mo"), where={"S": "top"}, counts={"W_Mo": [0, 1]},
+        concentration={"S": 0.1}, min_separation=3.0, frozen=[3, {"around": "S1 0 0", "within": 2}],
+        seeds=["S2 0 0 VAC", "S1 0 0 VAC"],
+    )  # fmt: skip
+    request = Request(HOST, rules)
+    wire = json.loads(json.dumps(constraint_of(request, "compact")))
+    table = ConstraintTable()
+    checked = Constraint.model_validate(wire)
+    table.check(checked)
+    assert len({checked, Constraint.model_validate(wire)}) == 1
+    assert table.grammar(checked.model_dump(mode="json")) == (
+        answer_grammar(request, "compact").to_ebnf()
+    )
+    assert checked.rules == rules.model_copy(update={"min_separation": {}})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"frozen": list(range(5000))},
+        {"seeds": ["S1 0 0 VAC"] * 65},
+        {"seeds": ["S1 0 0 VAC; " * 1000]},
+        {"where": {"S": "x" * 50}},
+        {"frozen": ["x" * 100]},
+        {"seeds": ["/etc/passwd.cif" * 1000]},
+    ],
+)
+def test_large_rules_are_refused(change):
+    wire = constraint_of(Request(HOST, RULES), "compact")
+    with pytest.raises(ValidationError):
+        Constraint.model_validate({**wire, **change})
+
+
+def test_a_path_among_the_seeds_is_never_opened(tmp_path):
+    file = tmp_path / "seed.cif"
+    file.write_text("no crystal")
+    wire = constraint_of(Request(HOST, RULES), "compact") | {"seeds": [str(file)]}
+    with pytest.raises(RuleError, match="no changed site"):
+        ConstraintTable().check(Constraint.model_validate(wire))
 
 
 def test_an_equal_constraint_is_built_once():

@@ -77,6 +77,21 @@ def test_candidates_are_ranked_valid_and_complete(client, fmt):
     assert (answer["surrogate_version"], answer["adapter"]) == ("v1", None)
 
 
+def test_candidates_keep_rules_of_places_where_they_lie(client):
+    more = {"where": {"S": "top"}, "frozen": ["Mo0 0 0"], "min_separation": 3.0}
+    body = {**BODY["rules"], **more}
+    answer = design(client, rules=body)
+    ours = Rules(**body).on(HOST)
+    assert answer["candidates"]
+    for c in answer["candidates"]:
+        assert ours.as_placed(Configuration.from_dict(c["configuration"], HOST).changes) is None
+    reply = client.post("/v1/design", json={**BODY, "rules": {**body, "min_separation": 30}})
+    assert reply.status_code == 200  # one defect has no other to be near to
+    few = {**body, "min_defects": 2, "min_separation": 30}
+    reply = client.post("/v1/design", json={**BODY, "rules": few})
+    assert (reply.status_code, "loosen min_separation" in reply.text) == (422, True)
+
+
 def test_every_sample_is_a_candidate_or_counted_under_its_reason(client):
     answer = design(client, constrained=False, count=2)
     assert answer["samples"] == 40
