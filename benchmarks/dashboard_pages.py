@@ -3,8 +3,8 @@
     python benchmarks/dashboard_pages.py --rounds 50 --samples 2000 --budget 40
     python benchmarks/dashboard_pages.py --store runs/ledger.sqlite
 
-Without --store a made-up campaign of that size is played first (real ledger, made-up numbers). Times are
-CPU seconds of this process, since pages are made in it; the first of each kind, then the same again.
+Without --store a made-up campaign of that size is played first (real ledger, made-up numbers).
+Times are CPU seconds of this process, in which pages are made: the first, then the same again.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from design_loop.dashboard.alone import build_alone
 from design_loop.dashboard.store import Store
 from design_loop.ledger import Ledger
 
-PAGES = (
-    "", "/live", "/candidates", "/candidates?which=predicted", "/candidates?which=predicted&page=500",
-    "/samples", "/samples?reason=malformed&page=100", "/agreement", "/models", "/settings", "/log",
-    "/report.html",
-)  # fmt: skip
+PAGES = """
+/live /candidates /candidates?which=predicted /candidates?which=predicted&page=500 /samples
+/samples?reason=malformed&page=100 /agreement /models /settings /log /report.html
+""".split()
 
 
 def main() -> None:
@@ -71,7 +70,7 @@ def measure(target: str) -> None:
     client.get("/dashboard/campaigns/" + name + "/agreement")  # imports
     store._pieces.clear()
     print(f"{'page':44}{'first (s)':>10}{'again (s)':>10}{'kB':>8}")
-    for page in ("list", *PAGES):
+    for page in ("list", "", *PAGES):
         address = "/dashboard/" if page == "list" else f"/dashboard/campaigns/{name}{page}"
         taken = []
         for _ in range(2):
