@@ -313,10 +313,11 @@ class OraclePool:
 def _explain(error: BaseException, ray: Any) -> tuple[str, str, str]:
     """Message, type and trace of a call that ended without a result."""
     if isinstance(error, ray.exceptions.RayTaskError):
-        cause = error.cause
+        # What Ray raises is made from the cause's class and keeps the trace in its text only.
+        cause, trace = error.cause, str(error)
         if isinstance(cause, MemoryError):
-            return f"out of memory: {cause}", "OutOfMemory", error.traceback_str
-        return f"{type(cause).__name__}: {cause}", type(cause).__name__, error.traceback_str
+            return f"out of memory: {cause}", "OutOfMemory", trace
+        return f"{type(cause).__name__}: {cause}", type(cause).__name__, trace
     lines = str(error).strip().splitlines()
     reason = lines[0] if lines else type(error).__name__
     if isinstance(error, ray.exceptions.OutOfMemoryError):

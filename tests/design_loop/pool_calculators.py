@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import time
 from pathlib import Path
 
+import numpy as np
 from ase.calculators.calculator import Calculator, SCFError, all_changes
 
 
@@ -15,7 +17,7 @@ class Moody(Calculator):
 
     Every call appends its formula and process to the file `log`. A structure with Te kills its
     process, with O hangs (holding the interpreter's lock), with F does not converge, with Cl fails
-    the first time.
+    the first time, with I is killed from outside, with Br runs out of memory, with N gives NaN.
     """
 
     implemented_properties = ("energy",)
@@ -39,5 +41,12 @@ class Moody(Calculator):
             raise SCFError("never converges")
         if "Cl" in formula and formula not in before:
             raise OSError("the licence server did not answer")
+        if "I" in atoms.get_chemical_symbols():
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "Br" in formula:
+            np.zeros(2**50)
+        if "N" in atoms.get_chemical_symbols():
+            self.results["energy"] = float("nan")
+            return
         time.sleep(self._seconds)
         self.results["energy"] = -float(atoms.numbers.sum())

@@ -100,6 +100,25 @@ def test_every_fate_is_a_result(ray_here: None, tmp_path: Path) -> None:
     assert not any(_alive(pid) for pid in hung)
 
 
+def test_a_killed_worker_a_full_memory_and_nan_are_told_apart(
+    ray_here: None, tmp_path: Path
+) -> None:
+    bad: list[LabelResult] = []
+    batch = [with_element(e) for e in ("I", "Br", "N")]
+    limits = PoolLimits(max_in_flight=3, timeout_s=60, retries=1)
+    assert label_batch(moody(tmp_path), batch, print, bad.append, limits) == (0, 3)
+    failed = {r.index: r for r in bad}
+    kinds = {i: (r.error_type, r.tries, r.permanent) for i, r in failed.items()}
+    assert kinds == {
+        0: ("Crash", 2, False),
+        1: ("OutOfMemory", 2, False),
+        2: ("NotConvergedError", 1, True),
+    }
+    assert "out of memory: Unable to allocate" in failed[1].error
+    assert "pool_calculators.py" in failed[1].traceback
+    assert "no finite number" in failed[2].error
+
+
 def _alive(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
