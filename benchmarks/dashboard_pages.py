@@ -22,10 +22,20 @@ from design_loop.dashboard.alone import build_alone
 from design_loop.dashboard.store import Store
 from design_loop.ledger import Ledger
 
-PAGES = """
-/live /candidates /candidates?which=predicted /candidates?which=predicted&page=500 /samples
-/samples?reason=malformed&page=100 /agreement /models /settings /log /report.html
-""".split()
+PAGES = (
+    "",
+    "/live",
+    "/candidates",
+    "/candidates?which=predicted",
+    "/candidates?which=predicted&page=500",
+    "/samples",
+    "/samples?reason=malformed&page=100",
+    "/agreement",
+    "/models",
+    "/settings",
+    "/log",
+    "/report.html",
+)
 
 
 def main() -> None:
@@ -70,7 +80,7 @@ def measure(target: str) -> None:
     client.get("/dashboard/campaigns/" + name + "/agreement")  # imports
     store._pieces.clear()
     print(f"{'page':44}{'first (s)':>10}{'again (s)':>10}{'kB':>8}")
-    for page in ("list", "", *PAGES):
+    for page in ("list", *PAGES):
         address = "/dashboard/" if page == "list" else f"/dashboard/campaigns/{name}{page}"
         taken = []
         for _ in range(2):
