@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 VACANCY = "VAC"
 
-#: Decimals of a property in requests: 1 meV, well under the 20 meV within which a gap counts as hit.
+#: Decimals of a property in requests: 1 meV, well under the 20 meV within which a gap is a hit.
 DECIMALS = 3
 
 

@@ -1,9 +1,8 @@
 """GFN1-xTB by tblite: a real quantum-chemical label in seconds.
 
-A single point on the ideal sites, or on relaxed ones with `relax`; Γ only, periodic in three directions,
-fractional
-occupation at 300 K: the method of the shipped dataset. Grimme et al., J. Chem. Theory Comput. 13,
-1989 (2017); Katbashev et al., J. Phys. Chem. A 129, 2667 (2025).
+A single point on the ideal sites, or on relaxed ones with `relax`; Γ only, periodic in three
+directions, fractional occupation at 300 K: the method of the shipped dataset. Grimme et al., J.
+Chem. Theory Comput. 13, 1989 (2017); Katbashev et al., J. Phys. Chem. A 129, 2667 (2025).
 """
 
 from __future__ import annotations
