@@ -12,12 +12,13 @@ from fastapi import Body, FastAPI
 from defects.errors import DesignLoopError
 from design_loop import steering
 from design_loop.detached import TooManyError, drivers, launch
-from design_loop.ledger import Action, Ledger
+from design_loop.ledger import Action, Ledger, LedgerError
 from design_loop.server.access import LedgerAccess, find_campaign
 from design_loop.server.admission import admit, redact
 from design_loop.server.listing import Name
 from design_loop.server.schemas import CampaignBodySchema, CampaignCard, ControlReply, ExtendBody
 from design_loop.server.settings import CampaignsSettings
+from design_loop.workdir import WorkdirError
 from serve.errors import ApiError
 
 log = logging.getLogger(__name__)
@@ -39,11 +40,17 @@ def add_control(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess)
 
         _check_room(settings)
         config = admit(body, settings)
-        try:
-            name = create(config, settings.workdir, settings.ledger)
-        except DesignLoopError as error:
-            raise ApiError(422, "invalid_campaign", redact(str(error))[:500]) from error
         with access() as ledger:
+            try:
+                name = create(config, settings.workdir, settings.ledger)
+            except LedgerError:
+                raise
+            except WorkdirError as error:
+                log.error("%s", error)
+                text = "the server cannot write its campaigns; see its log"
+                raise ApiError(503, "unavailable", text) from error
+            except DesignLoopError as error:
+                raise ApiError(422, "invalid_campaign", redact(str(error))[:500]) from error
             try:
                 _launch(ledger, name, settings)
             except ApiError:
