@@ -154,6 +154,17 @@ def test_interrupt_ends_with_130_and_the_command_to_go_on(root, tmp_path, number
     assert "Traceback" not in text
 
 
+def test_show_the_pareto_front(cli, played):
+    workdir, name = played
+    words = ("campaign", "show", name, "--workdir", workdir, "--pareto")
+    front = json.loads(cli(*words, "--format", "json").out)
+    on = [p for p in front["points"] if p["front"]]
+    assert {p["key"] for p in on} == set(front["rounds"][-1]["front"])
+    shown = cli(*words).out
+    assert f"Pareto front, {len(on)} of {len(front['points'])} labelled candidates" in shown
+    assert "Growth of the front" in shown
+
+
 def test_list_and_show_as_tables(cli, played):
     workdir, name = played
     assert name in cli("campaign", "list", "--workdir", workdir).out
