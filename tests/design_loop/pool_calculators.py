@@ -50,3 +50,9 @@ class Moody(Calculator):
             return
         time.sleep(self._seconds)
         self.results["energy"] = -float(atoms.numbers.sum())
+
+
+def threads(atoms, results) -> float:
+    """An own property: how many threads the process was told to use."""
+    assert os.environ["HOW_TO_RUN"] == "srun"
+    return float(os.environ["OMP_NUM_THREADS"])

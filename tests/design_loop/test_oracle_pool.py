@@ -267,3 +267,29 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, blow: signal.Sign
     assert len(calls(tmp_path)) <= 12 + 2
     keys = [json.loads(line)["key"] for line in journal.read_text().splitlines()[1:]]
     assert max(Counter(keys).values()) == 1
+
+
+def test_a_call_has_its_environment_and_brings_back_what_it_found(
+    ray_here: None, tmp_path: Path
+) -> None:
+    """Variables are set before libraries are loaded, and a relaxed structure comes back."""
+    limits = PoolLimits(
+        max_in_flight=1,
+        memory_gib=0.1,
+        environment={"OMP_NUM_THREADS": "3", "HOW_TO_RUN": "srun"},
+        timeout_s=120,
+    )
+    relaxed = OracleSpec(
+        "ase",
+        {
+            "calculator": "ase.calculators.lj:LennardJones",
+            "arguments": {"sigma": 2.0, "rc": 5.0},
+            "relax": {"fmax": 0.5, "steps": 300, "fixed_elements": ["Mo"]},
+            "functions": {"threads": "pool_calculators:threads"},
+        },
+    )
+    [found] = list(label_stream(relaxed, [with_element("VAC")], limits))
+    assert found.labels is not None, found.error
+    assert found.labels["threads"] == 3
+    assert found.details["relaxed"]["fmax"] <= 0.5
+    assert len(found.details["relaxed"]["positions"]) == 11
