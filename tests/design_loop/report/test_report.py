@@ -100,7 +100,8 @@ def test_page_says_what_there_is_to_know(page):
     text = " ".join(_read(page).words)
     for words in ("homo_lumo_gap in 0.6..0.9", "meet all targets", "duplicate_in_training",
                   "Seed 7", "tblite", "r002-000000000002", "random pairs", "Methods",
-                  "Time per step", "generate", "3 candidates failed", "max_seconds: 90"):  # fmt: skip
+                  "Time per step", "generate", "3 candidates failed",
+                  "max_seconds: 90"):  # fmt: skip
         assert words in text
 
 
