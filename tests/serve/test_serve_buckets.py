@@ -116,3 +116,15 @@ def test_a_server_that_does_not_answer_is_told_in_a_line(monkeypatch, tmp_path):
     with pytest.raises(ModelError, match="cannot be read") as error:
         Bucket(address, tmp_path).manifest("r001-abc")
     assert "\n" not in str(error.value)
+
+
+def test_google_cloud_storage_is_opened_by_address(tmp_path):
+    # There is no server of it here: what is checked is that the address gives that file system.
+    from pyarrow.fs import GcsFileSystem
+
+    address = "gs://anonymous@models/adapters?endpoint_override=127.0.0.1:9&scheme=http"
+    bucket = Bucket(f"{address}&retry_limit_seconds=0.5", tmp_path)
+    system, root = bucket._open()
+    assert isinstance(system, GcsFileSystem) and root == "models/adapters"
+    with pytest.raises(ModelError, match="cannot be read"):
+        bucket.manifest("r001-abc")

@@ -51,7 +51,6 @@ def test_a_running_serve_has_them_and_adds_replicas_under_load(tmp_path):
     import time
     from concurrent.futures import ThreadPoolExecutor
 
-    from fake_surrogate import load
     from fake_surrogate import write as write_surrogate
     from ray import serve as ray_serve
 
@@ -68,6 +67,24 @@ def test_a_running_serve_has_them_and_adds_replicas_under_load(tmp_path):
             ),
         }
     )
+
+    # Inside, so that it travels to the replica as code: the tests' modules are not there.
+    def load(folder):
+        import numpy as np
+
+        class Predictions:
+            properties = ("homo",)
+            mean, std, ood = np.zeros((99, 1)), np.ones((99, 1)), np.zeros(99, dtype=bool)
+
+        class Slow:
+            version, properties = "v1", ("homo",)
+
+            def predict(self, configurations):
+                time.sleep(0.1)
+                return Predictions()
+
+        return Slow()
+
     one = {"host": "MoS2", "supercell": [4, 4, 1], "defects": [[0, "VAC"]]}
     with deploy(config, load_surrogate=load) as handle:
         details = ray_serve.context._get_global_client().get_serve_details()

@@ -39,8 +39,8 @@ def test_overload_is_refused_and_gone_when_it_ends(benchmarks, server):
     assert report["statuses"]["429"] > 0
     assert report["without_retry_after"] == 0
     assert report["recovered_s"] is not None
-    # 4 GiB of vLLM and Ray; nothing heaps up.
-    assert report["memory"]["growth_mib"] < 200
+    # Of 5 GiB; the key-value cache of 1 GiB is touched bit by bit, and nothing else heaps up.
+    assert report["memory"]["growth_mib"] < 1024
 
 
 def test_no_request_is_lost_with_a_replica(benchmarks, server):
