@@ -2,10 +2,9 @@
 
 In the full format an answer repeats every line of its prompt, but for the symbols that change.
 vLLM's own n-gram lookup finds the place to go on from by the longest run of equal last tokens: a
-replaced symbol ends the run, and until it is long enough again the lookup finds other lines that
-begin alike and guesses wrong, line after line. On a CPU, where a wrong guess costs as much as a
-right token, that made it slower than none. Here the last tokens may differ in a few places, so the
-line after a replaced symbol is found at once.
+replaced symbol ends the run, and until it is long enough again the lookup finds nothing, or other
+lines that begin alike; a wrong guess costs as much as a right token. Here the last tokens may
+differ in a few places, so the line after a replaced symbol is found at once.
 
 Loaded by vLLM in its engine core, by name (method ``custom_class``); wrong guesses cost time only,
 since the engine verifies all of them.
