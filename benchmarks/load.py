@@ -117,7 +117,7 @@ async def open_loop(
         while due < end:
             due += rng.expovariate(rate)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            key = served.keys[rng.random() < 0.1]
+            key = served.keys[rng.random() < 0.25]
             task = asyncio.create_task(ask(client, key, rng, answers))
             tasks.add(task)
             task.add_done_callback(tasks.discard)

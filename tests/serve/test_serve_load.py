@@ -35,8 +35,8 @@ def test_overload_is_refused_and_gone_when_it_ends(benchmarks, server):
     report = load.measure(server, options)
     assert report["others"] == []
     assert report["statuses"]["200"] > 0
-    # One of the two keys may ask once a second only.
-    assert report["statuses"]["429"] > 0
+    # One of the two keys may ask twenty times a minute only.
+    assert report["statuses"].get("429", 0) > 0
     assert report["without_retry_after"] == 0
     assert report["recovered_s"] is not None
     # Of 5 GiB; the key-value cache of 1 GiB is touched bit by bit, and nothing else heaps up.
