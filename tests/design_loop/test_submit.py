@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from defects.errors import ConfigError
@@ -94,11 +95,11 @@ def cluster(tmp_path):
     with (tmp_path / "ray.log").open("w") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     yield f"http://127.0.0.1:{dashboard}"
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     process.terminate()  # `ray start --block` takes its node down with it
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
+    _, left = psutil.wait_procs(family, timeout=60)
+    for each in left:
+        each.kill()
 
 
 @pytest.mark.slow
@@ -122,14 +123,16 @@ def test_a_job_runs_the_campaign_to_its_end_on_the_cluster(cluster, tmp_path):
     made = submit(CAMPAIGN, None, **place, wait_s=240)
     assert re.fullmatch(r"as-a-job-\d{8}-\w{4}", made.campaign or "")
     with Ledger(store, create=False) as ledger:
+
+        def wait_until_done() -> None:
+            end = time.monotonic() + 240
+            while ledger.campaign(made.campaign).state is not CampaignState.DONE:
+                assert time.monotonic() < end, ledger.events(made.campaign)
+                time.sleep(0.5)
+
         # Only the cluster drives it: this process asks and looks, nothing more.
-        end = time.monotonic() + 240
-        while ledger.campaign(made.campaign).state is not CampaignState.DONE:
-            assert time.monotonic() < end, ledger.events(made.campaign)
-            time.sleep(0.5)
+        wait_until_done()
         ledger.extend(made.campaign, rounds=1)
         submit(None, made.campaign, **place, wait_s=240)
-        while ledger.campaign(made.campaign).state is not CampaignState.DONE:
-            assert time.monotonic() < end, ledger.events(made.campaign)
-            time.sleep(0.5)
+        wait_until_done()
         assert [r.number for r in ledger.rounds(made.campaign)] == [0, 1, 2]
