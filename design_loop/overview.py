@@ -144,7 +144,7 @@ def overview(ledger: Ledger, campaign: str) -> Overview:
         driver=ledger.driver(found.id),
         asked=None if asked is None else str(asked.action),
         rounds=rounds,
-        budget=_budget(found.config, rounds, amendments, number),
+        budget=planned_budget(found.config, rounds, amendments, number),
         seconds=sum(s.seconds or 0.0 for s in steps if s.state.is_final),
         remaining=_remaining(steps, rounds, found.state),
         step=next((s for s in steps if not s.state.is_final), None),
@@ -182,7 +182,9 @@ def next_steps(seen: Overview) -> list[tuple[str, str]]:
     return [*steps, ("add rounds", f"campaign extend {name} --rounds 3")]
 
 
-def _budget(config: Mapping[str, Any], rounds: int, amendments: Sequence[Any], number: int) -> int:
+def planned_budget(
+    config: Mapping[str, Any], rounds: int, amendments: Sequence[Any], number: int
+) -> int:
     """Candidates that may be verified; what an amendment changed counts from its round on."""
     oracle = config.get("oracle", {})
     if oracle.get("kind") == "none":

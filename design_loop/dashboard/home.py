@@ -75,8 +75,9 @@ def _row(ledger: LedgerReader, campaign: Campaign, counts: overviews.CampaignCou
     link = tag("a", campaign.id, href=address("campaigns", campaign.id))
     wanted = (tag("li", f"{t.text()} {unit(campaign, t.property)}".strip()) for t in targets)
     error = (campaign.error or "").strip().splitlines()
+    planned = int(campaign.config.get("rounds", 0))
     facts = (
-        ("rounds", f"{counts.rounds_done} of {campaign.config.get('rounds', '?')}"),
+        ("rounds", f"{counts.rounds_done} of {max(planned, counts.rounds_done)}"),
         ("labelled", f"{counts.labels:,}"),
         ("meet all", f"{hits:,}"),
     )

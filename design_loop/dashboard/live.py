@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from design_loop.ledger import Campaign, Step, StepState, overviews
+from design_loop.ledger import Campaign, Step, StepState, overviews, queries
 from design_loop.ledger.reader import LedgerReader
+from design_loop.overview import planned_budget
 from design_loop.progress.state import duration
 from design_loop.views.html import Markup, join, tag
 from design_loop.views.naming import STATES
-from design_loop.views.pace import Pace, pace
+from design_loop.views.pace import Pace, read_pace
 
 #: Seconds until a page asks again, while a campaign runs and while it rests.
 RUNNING_S, RESTING_S = 2, 15
@@ -43,19 +44,20 @@ class Live:
 def read_live(ledger: LedgerReader, campaign: Campaign, now: datetime | None = None) -> Live:
     """Read how a campaign stands."""
     now = now or datetime.now(UTC)
-    rounds, steps = ledger.rounds(campaign.id), ledger.steps(campaign.id)
-    timing = pace(campaign, rounds, steps, now)
+    timing = read_pace(ledger, campaign, now)
     with ledger.reading() as connection:
+        amendments = queries.amendments(connection, campaign.id)
         stamp = overviews.stamp(connection, campaign.id)
         calls = overviews.oracle_progress(connection, campaign.id, timing.round)
         expiry = overviews.lease_expiry(connection, campaign.id)
+    budget = planned_budget(campaign.config, timing.rounds, amendments, timing.round)
     running = str(campaign.state) == "running"
     # A driver that was killed leaves the state behind; its lease tells.
     lost = running and (expiry is None or expiry < now)
     parts = [
         _state(campaign, timing, lost, expiry),
         _steps(timing, lost),
-        _bars(campaign, timing, calls, lost),
+        _bars(timing, calls, budget, lost),
     ]
     wait = RUNNING_S if running and not lost else RESTING_S
     return Live(stamp, tag("section", join(parts), class_="live"), wait)
@@ -107,7 +109,7 @@ def _step(step: Step, timing: Pace, lost: bool) -> Markup:
     )
 
 
-def _bars(campaign: Campaign, timing: Pace, calls: overviews.OracleProgress, lost: bool) -> Markup:
+def _bars(timing: Pace, calls: overviews.OracleProgress, budget: int, lost: bool) -> Markup:
     bars = []
     step = timing.running
     if step is not None and not lost:
@@ -117,7 +119,6 @@ def _bars(campaign: Campaign, timing: Pace, calls: overviews.OracleProgress, los
             part = min((timing.elapsed_s or 0) / timing.expected_s, 1)
             words = f"{step.name}, usually {duration(timing.expected_s)}"
             bars.append(_bar(words, round(100 * part), 100, " %"))
-    budget = _budget(campaign)
     if budget:
         bars.append(_bar("oracle calls", calls.finished, budget))
     left = ""
@@ -132,11 +133,3 @@ def _bar(words: str, value: int, most: int, unit: str = "") -> Markup:
     said = f"{value}{unit}" if unit else f"{value:,} of {most:,}"
     meter = tag("progress", said, value=min(value, most), max=most, aria_label=words)
     return tag("div", tag("span", words), meter, tag("span", said), class_="meter")
-
-
-def _budget(campaign: Campaign) -> int:
-    """Oracle calls of all rounds; 0 without an oracle."""
-    config = campaign.config
-    if config.get("oracle", {}).get("kind") == "none":
-        return 0
-    return int(config.get("selection", {}).get("budget", 0)) * int(config.get("rounds", 0))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import mean
 
-from design_loop.ledger import Campaign, Round, Step, StepState
+from design_loop.ledger import Campaign, Round, Step, StepState, queries
 from design_loop.ledger.reader import LedgerReader
 
 #: Rounds whose durations the estimate is made from: early ones have less to learn from.
@@ -57,7 +57,9 @@ def read_pace(ledger: LedgerReader, campaign: Campaign, now: datetime | None = N
     now
         UTC; replaced in tests.
     """
-    return pace(campaign, ledger.rounds(campaign.id), ledger.steps(campaign.id), now)
+    with ledger.reading() as connection:
+        added = sum(a.rounds or 0 for a in queries.amendments(connection, campaign.id))
+    return pace(campaign, ledger.rounds(campaign.id), ledger.steps(campaign.id), now, added)
 
 
 def pace(
@@ -65,10 +67,11 @@ def pace(
     rounds: Sequence[Round],
     steps: Sequence[Step],
     now: datetime | None = None,
+    added: int = 0,
 ) -> Pace:
-    """Say how a campaign stands in time, from its rounds and steps."""
+    """Say how a campaign stands in time, from its rounds and steps; `added` rounds came later."""
     now = now or datetime.now(UTC)
-    wanted = int(campaign.config.get("rounds", 0))
+    wanted = int(campaign.config.get("rounds", 0)) + added
     current = max((r.number for r in rounds), default=0)
     mine = tuple(s for s in steps if s.round == current)
     alive = str(campaign.state) == "running"
