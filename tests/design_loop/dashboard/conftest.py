@@ -18,7 +18,6 @@ FLAGS = (
     # 3D by software where there is no graphics card.
     "--enable-unsafe-swiftshader",
 )  # fmt: skip
-LAPTOP, PHONE = (1280, 800), (390, 844)
 
 
 @dataclass

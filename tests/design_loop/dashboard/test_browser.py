@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LAPTOP, PHONE
 from fake_campaign import FakeCampaign
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "serve"))
@@ -17,6 +16,7 @@ from design_loop.ledger import Ledger
 from design_loop.report import write_report
 
 pytestmark = pytest.mark.slow
+LAPTOP, PHONE = (1280, 800), (390, 844)
 
 TABS = ("", "/candidates", "/candidates?which=predicted", "/samples", "/agreement", "/models",
         "/settings", "/log")  # fmt: skip
