@@ -78,7 +78,9 @@ def dataset_spec(
     root.mkdir(parents=True, exist_ok=True)
     order = np.random.default_rng(seed).permutation(len(records))
     held_out = min(held_out, len(records) // 10)
-    parts = {"train": order[held_out:], "held-out": order[:held_out]}
+    parts = {"train": order[held_out:]}
+    if held_out:
+        parts["held-out"] = order[:held_out]
     hashes, sources = {}, {}
     for name, chosen in parts.items():
         path = root / f"instructions-{fmt}-{name}.jsonl"
