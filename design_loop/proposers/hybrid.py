@@ -28,6 +28,8 @@ REFINED = "refined"
 class HybridProposer(LlmProposer):
     """Every readable answer walks downhill on the surrogate, then stands in the answer's place."""
 
+    leaves_known = True
+
     def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
         """Sample, then refine."""
         samples = super().propose(context, number, run)

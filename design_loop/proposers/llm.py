@@ -42,6 +42,8 @@ class LlmProposer:
     """Samples candidates from instructions."""
 
     novel = True
+    #: Whether a known answer is changed before it is proposed, and so counts.
+    leaves_known = False
 
     def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
         """Sample as many answers as the round may propose.
@@ -154,10 +156,13 @@ class LlmProposer:
             configuration = self.read(context, number, sample)
         except ParseError:
             return True
-        if configuration.key in seen or not context.domain.labelable(configuration):
+        if not context.domain.labelable(configuration):
             return False
+        if self.leaves_known:
+            return True
+        known = configuration.key in seen
         seen.add(configuration.key)
-        return True
+        return not known
 
 
 def prove_live(context: Context, number: int, adapter: str) -> dict[str, Any]:
