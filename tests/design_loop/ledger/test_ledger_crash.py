@@ -36,7 +36,8 @@ def test_killed_at_every_commit(tmp_path, when):
     assert run.returncode == 0, run.stderr
 
     *torn, calm = sorted(tmp_path.glob("*.sqlite"), key=lambda path: int(path.stem))
-    # Campaign, its beginning and end, lease taken and given back; round: start, finish, steps twice, labels.
+    # Campaign, its beginning and end, lease taken and given back; of a round its start and finish,
+    # every step's beginning and end, its labels.
     assert len(torn) == 5 + (2 + 2) + 2 * (2 + 2 * 6 + 2)
     expected = _final_state(calm)
     assert len(expected["labels"]) == LABELS
