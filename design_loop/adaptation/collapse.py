@@ -1,8 +1,8 @@
 """When the answers of a round have lost their diversity, and how it is answered.
 
 A model that is fine-tuned on what it found itself may come to repeat it (model collapse; Shumailov
-et al. 2024). Seen against the first rounds: fewer different crystals, fewer compositions, smaller
-distances, more repeats.
+et al. 2024). Seen against the first rounds: fewer different crystals, and among them fewer
+compositions or smaller distances; more repeats.
 """
 
 from __future__ import annotations
@@ -73,7 +73,10 @@ def judge(
             f"{before('unique'):.0%} in the first rounds"
         )
     repeats: list[str] = []
-    if compare:
+    # Few compositions with as many different crystals as ever are what a sharp target asks for:
+    # a model that has found the right one has converged, not collapsed.
+    fewer = compare and now.unique < (1 + settings.fraction) / 2 * before("unique")
+    if fewer:
         if now.compositions < settings.fraction * before("compositions"):
             alike.append(
                 f"{now.compositions:.1f} compositions in effect, "
@@ -83,6 +86,7 @@ def judge(
             alike.append(
                 f"mean distance {now.distance:.2f}, {before('distance'):.2f} in the first rounds"
             )
+    if compare:
         if 1 - now.repeated < settings.fraction * (1 - before("repeated")):
             repeats.append(f"{now.repeated:.0%} repeat what earlier rounds proposed")
     return Verdict((*alike, *repeats), bool(alike))

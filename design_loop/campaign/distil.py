@@ -42,7 +42,7 @@ def distilled(
     wanted = context.config.learn.distil
     if not wanted:
         return []
-    rng = context.rng(number, 5)
+    rng = context.rng(number, 6)
     host, rules = context.host, context.config.rules
     # Of the rules, not of an oracle's table: what that holds is for the oracle to say.
     drawn = [random_configuration(host, rules, rng) for _ in range(DRAWN * wanted)]

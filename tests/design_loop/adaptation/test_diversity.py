@@ -69,8 +69,8 @@ def test_no_valid_answer_is_no_collapse(ruler):
     ("changed", "said", "uniform"),
     [
         ({"unique": 0.3}, "30% of the valid answers are different", True),
-        ({"compositions": 5.0}, "5.0 compositions in effect, 12.0 in the first rounds", True),
-        ({"distance": 4.0}, "mean distance 4.00, 9.00", True),
+        ({"compositions": 5.0, "unique": 0.55}, "5.0 compositions in effect, 12.0 in the first rounds", True),
+        ({"distance": 4.0, "unique": 0.55}, "mean distance 4.00, 9.00", True),
         ({"repeated": 0.6}, "60% repeat what earlier rounds proposed", False),
     ],
 )
@@ -79,6 +79,11 @@ def test_a_measure_at_less_than_half_of_the_first_rounds_is_a_collapse(changed, 
     [finding] = verdict.findings
     assert said in finding
     assert verdict.uniform is uniform
+
+
+def test_one_composition_of_many_different_crystals_is_what_a_sharp_target_asks_for():
+    sharp = Diversity(valid=100, unique=0.75, compositions=1.0, distance=2.0, repeated=0.2)
+    assert not judge(sharp, FIRST, CollapseConfig()).collapsed
 
 
 def test_a_little_less_is_none_and_the_first_rounds_know_only_the_floor():
