@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from design_loop.adaptation.collapse import recorded
 from design_loop.ledger import (
     PREPARE_STEPS,
-    ROUND_STEPS,
     Amendment,
     CampaignState,
     Event,
@@ -19,10 +17,9 @@ from design_loop.ledger import (
     Lineage,
     Step,
 )
+from design_loop.pace import pace, planned_calls
 from design_loop.summary import CampaignSummary, summarise_campaign
 
-#: Rounds whose steps tell how long a round takes.
-_LATEST = 3
 #: Messages shown.
 _MESSAGES = 3
 
@@ -123,7 +120,7 @@ def overview(ledger: Ledger, campaign: str) -> Overview:
     found = summary.campaign
     steps = ledger.steps(found.id)
     amendments = ledger.amendments(found.id)
-    rounds = int(found.config.get("rounds", 0)) + sum(a.rounds or 0 for a in amendments)
+    timing = pace(found, steps, amendments)
     surrogates = ledger.surrogates(found.id)
     adapters = ledger.adapters(found.id)
     models = {
@@ -135,18 +132,17 @@ def overview(ledger: Ledger, campaign: str) -> Overview:
         if name
     }
     asked = ledger.pending_request(found.id)
-    number = max((s.round for s in steps), default=0)
     checked = next(
-        (row for n in range(number, 0, -1) if (row := recorded(ledger, found.id, n))), {}
+        (row for n in range(timing.round, 0, -1) if (row := recorded(ledger, found.id, n))), {}
     )
     return Overview(
         summary=summary,
         driver=ledger.driver(found.id),
         asked=None if asked is None else str(asked.action),
-        rounds=rounds,
-        budget=planned_budget(found.config, rounds, amendments, number),
-        seconds=sum(s.seconds or 0.0 for s in steps if s.state.is_final),
-        remaining=_remaining(steps, rounds, found.state),
+        rounds=timing.rounds,
+        budget=planned_calls(found.config, amendments, steps),
+        seconds=timing.worked_s,
+        remaining=timing.remaining_s,
         step=next((s for s in steps if not s.state.is_final), None),
         models=models,
         mae=_mae(steps),
@@ -180,38 +176,6 @@ def next_steps(seen: Overview) -> list[tuple[str, str]]:
             ("take structures", f"campaign export {name} --format cif --out candidates{hits}")
         )
     return [*steps, ("add rounds", f"campaign extend {name} --rounds 3")]
-
-
-def planned_budget(
-    config: Mapping[str, Any], rounds: int, amendments: Sequence[Any], number: int
-) -> int:
-    """Candidates that may be verified; what an amendment changed counts from its round on."""
-    oracle = config.get("oracle", {})
-    if oracle.get("kind") == "none":
-        return 0
-    if oracle.get("then"):
-        return int(oracle["then"][-1]["budget"]) * rounds  # the last stage verifies
-    per_round = int(config.get("selection", {}).get("budget", 0))
-    changed = [a.budget for a in amendments if a.budget]
-    if not changed:
-        return per_round * rounds
-    return per_round * max(number - 1, 0) + changed[-1] * (rounds - max(number - 1, 0))
-
-
-def _remaining(steps: Sequence[Step], rounds: int, state: CampaignState) -> float | None:
-    if state in (CampaignState.DONE, CampaignState.STOPPED):
-        return 0.0 if state is CampaignState.DONE else None
-    times: dict[str, list[float]] = {}
-    for step in steps:
-        if step.state.is_final and step.seconds is not None and step.round > 0:
-            times.setdefault(step.name, []).append(step.seconds)
-    if set(times) < set(ROUND_STEPS):
-        return None
-    usual = {name: mean(row[-_LATEST:]) for name, row in times.items()}
-    number = max(s.round for s in steps)
-    open_ = [s.name for s in steps if s.round == number and not s.state.is_final]
-    whole = sum(usual[name] for name in ROUND_STEPS)
-    return sum(usual[name] for name in open_ if name in usual) + whole * (rounds - number)
 
 
 def _mae(steps: Sequence[Step]) -> dict[str, float]:

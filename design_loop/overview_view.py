@@ -13,7 +13,7 @@ from rich.text import Text
 from design_loop.export import candidate_dict
 from design_loop.ledger import Amendment, CampaignState
 from design_loop.overview import Overview, next_steps
-from design_loop.progress.state import duration
+from design_loop.progress.state import duration, in_unit
 from design_loop.tables import LATEST, candidates_table, rounds_table
 
 _STATES = {"running": "cyan", "done": "green", "failed": "red"}
@@ -33,7 +33,7 @@ def overview_page(seen: Overview, top: int) -> RenderableType:
     parts: list[RenderableType] = [heading, _pairs(_lines(seen))]
     rounds = [r for r in seen.summary.rounds if r.number > 0]
     if rounds:
-        parts.append(_dense(rounds_table(rounds[-LATEST:])))
+        parts.append(_dense(rounds_table(rounds[-LATEST:], seen.summary.error_unit)))
     if top and seen.summary.candidates:
         parts.append(_dense(candidates_table(seen.summary, top)))
     return Group(*parts, Text(""), _pairs(seen.files.items()))
@@ -89,7 +89,9 @@ def _lines(seen: Overview) -> Iterator[tuple[str, RenderableType]]:
     if seen.budget:
         failed = f", {summary.funnel.failed} of them failed" if summary.funnel.failed else ""
         yield "budget", f"{seen.calls} of {seen.budget} oracle calls{failed}"
-    best = "" if summary.best_error is None else f", best error {summary.best_error:.3f} eV"
+    best = ""
+    if summary.best_error is not None:
+        best = f", best error {in_unit(summary.best_error, summary.error_unit)}"
     yield "hits", f"{summary.hits} of {len(summary.candidates)} labelled meet all targets{best}"
     funnel = summary.funnel
     repeats = sum(n for reason, n in funnel.drops.items() if reason.startswith("duplicate_in"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from defects.errors import ConfigError
-from defects.properties import Property
+from defects.properties import Property, unit_of
 from defects.targets import Target, surrogate_error
 from design_loop.config.properties import recorded_properties
 from design_loop.ledger import (
@@ -23,8 +23,10 @@ from design_loop.ledger import (
     Step,
     StepState,
     overviews,
+    queries,
 )
 from design_loop.ledger.reader import LedgerReader
+from design_loop.pace import planned_rounds
 
 if TYPE_CHECKING:
     from design_loop.config import CampaignConfig
@@ -54,7 +56,8 @@ class RankedCandidate:
     meets : bool
         Whether every target is met.
     error : float
-        Weighted mean distance to the targets, eV; infinite where a property has no label.
+        Weighted mean distance to the targets (`error_unit`); infinite where a label lacks a
+        property.
     prediction : Prediction or None
         What the surrogate said before.
     asked : mapping
@@ -98,7 +101,7 @@ class RoundSummary:
     hits : int
         Labelled candidates of this round that meet all targets.
     best_error : float or None
-        Smallest distance to the targets among its labelled candidates, eV.
+        Smallest distance to the targets among its labelled candidates; see `error_unit`.
     """
 
     number: int
@@ -118,18 +121,27 @@ class RoundSummary:
 
 @dataclass(frozen=True)
 class CampaignSummary:
-    """A campaign in numbers: its rounds, and its labelled candidates by rank."""
+    """A campaign in numbers: its rounds, and its labelled candidates by rank.
+
+    `planned` are the rounds that there are to be, with those that an extension added.
+    """
 
     campaign: Campaign
     targets: tuple[Target, ...]
     rounds: tuple[RoundSummary, ...]
     candidates: tuple[RankedCandidate, ...]
     funnel: Funnel
+    planned: int
 
     @property
     def own(self) -> dict[str, Property]:
         """The campaign's own properties by name, for units and decimals."""
         return recorded_properties(self.campaign.config)
+
+    @property
+    def error_unit(self) -> str:
+        """Unit of distances to the targets."""
+        return error_unit(self.targets, self.own)
 
     @property
     def hits(self) -> int:
@@ -138,8 +150,14 @@ class CampaignSummary:
 
     @property
     def best_error(self) -> float | None:
-        """Smallest distance to the targets, eV."""
+        """Smallest distance to the targets, in `error_unit`."""
         return min((c.error for c in self.candidates if math.isfinite(c.error)), default=None)
+
+
+def error_unit(targets: Sequence[Target], own: Mapping[str, Property]) -> str:
+    """Unit of `target_error`: that of the targets' properties, empty where they differ in it."""
+    units = {unit_of(target.property, own) for target in targets}
+    return units.pop() if len(units) == 1 else ""
 
 
 def oracle_budget(config: CampaignConfig) -> int:
@@ -175,7 +193,7 @@ def campaign_targets(campaign: Campaign) -> tuple[Target, ...]:
 
 
 def target_error(targets: Sequence[Target], properties: Mapping[str, float]) -> float:
-    """Weighted mean distance of a label to the targets, eV; infinite without all properties."""
+    """Weighted mean distance of a label to the targets; infinite without all properties."""
     if any(t.property not in properties for t in targets):
         return math.inf
     return surrogate_error(targets, properties)
@@ -255,6 +273,7 @@ def summarise_campaign(ledger: LedgerReader, campaign: str) -> CampaignSummary:
     rounds, steps = ledger.rounds(found.id), ledger.steps(found.id)
     with ledger.reading() as connection:
         funnels = overviews.funnels(connection, found.id)
+        amendments = queries.amendments(connection, found.id)
     return CampaignSummary(
         campaign=found,
         targets=targets,
@@ -266,6 +285,7 @@ def summarise_campaign(ledger: LedgerReader, campaign: str) -> CampaignSummary:
         ),
         candidates=ranked,
         funnel=overviews.all_funnels(funnels),
+        planned=planned_rounds(found.config, amendments),
     )
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from defects.properties import Property, unit_of
-from design_loop.progress.state import duration
+from design_loop.progress.state import duration, in_unit
 
 if TYPE_CHECKING:
     from design_loop.ledger import Campaign
@@ -85,7 +85,8 @@ def candidates_table(summary: CampaignSummary, limit: int | None = 10) -> Table:
     for name in properties:
         table.add_column(heading(name, summary.own), justify="right")
     table.add_column("meets\ntargets", justify="center")
-    table.add_column("error\n(eV)", justify="right")
+    unit = summary.error_unit
+    table.add_column("error" + (f"\n({unit})" if unit else ""), justify="right")
     table.add_column("round", justify="right")
     table.add_column("adapter", no_wrap=True)
     for candidate in shown:
@@ -109,7 +110,11 @@ def _candidate_row(candidate: RankedCandidate, properties: Sequence[str]) -> lis
     ]
 
 
-def pareto_tables(front: Mapping[str, Any], limit: int | None = None) -> list[Table]:
+def pareto_tables(
+    front: Mapping[str, Any],
+    own: Mapping[str, Property] | None = None,
+    limit: int | None = None,
+) -> list[Table]:
     """The Pareto front (`design_loop.pareto`): its candidates, and how it grew round by round."""
     names = [o["property"] for o in front["objectives"]]
     on = [p for p in front["points"] if p["front"]]
@@ -119,7 +124,7 @@ def pareto_tables(front: Mapping[str, Any], limit: int | None = None) -> list[Ta
     points.add_column("rank", justify="right")
     points.add_column("defects", overflow="fold", min_width=12)
     for name in names:
-        points.add_column(heading(name), justify="right")
+        points.add_column(heading(name, own), justify="right")
     points.add_column("meets\ntargets", justify="center")
     points.add_column("since\nround", justify="right")
     for p in shown:
@@ -138,8 +143,8 @@ def pareto_tables(front: Mapping[str, Any], limit: int | None = None) -> list[Ta
     return [points, growth]
 
 
-def rounds_table(rounds: Sequence[RoundSummary]) -> Table:
-    """Rounds with their funnel, hits and duration."""
+def rounds_table(rounds: Sequence[RoundSummary], unit: str) -> Table:
+    """Rounds with their funnel, hits and duration; errors are in `unit`."""
     table = plain_table("Rounds")
     for name in ("round", "samples", "new", "verified", "failed", "hits", "best error", "time"):
         table.add_column(name, justify="right")
@@ -149,7 +154,7 @@ def rounds_table(rounds: Sequence[RoundSummary]) -> Table:
         table.add_row(
             str(found.number) + ("" if found.done else " (running)"),
             *(str(n) if found.number else "" for n in counts),
-            "" if found.best_error is None else f"{found.best_error:.3f} eV",
+            "" if found.best_error is None else in_unit(found.best_error, unit),
             duration(found.total_seconds),
         )
     return table

@@ -75,4 +75,4 @@ def _show_front(summary: CampaignSummary, fmt: Format) -> None:
     if fmt is Format.json:
         print_json(front)
     else:
-        print_tables(*pareto_tables(front))
+        print_tables(*pareto_tables(front, summary.own))

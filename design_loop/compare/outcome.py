@@ -25,7 +25,7 @@ class Call:
     new : bool
         Whether the dataset did not hold it.
     error : float
-        Distance to the targets, eV.
+        Distance to the targets.
     """
 
     number: int
@@ -76,7 +76,7 @@ class Outcome:
 
     @property
     def best_error(self) -> float | None:
-        """Smallest distance to the targets, eV."""
+        """Smallest distance to the targets."""
         return min((c.error for c in self.calls), default=None)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from design_loop.compare.outcome import Outcome
-from design_loop.compare.tables import HEADINGS, cells, summarise, write_whole
+from design_loop.compare.tables import cells, headings, summarise, write_whole
 from design_loop.config import CampaignConfig
+from design_loop.summary import error_unit
 from design_loop.views.charts import Scale, ticks
 from design_loop.views.html import Markup, esc, join, table, tag
 from design_loop.views.style import page_css
@@ -54,16 +55,18 @@ def build_page(outcomes: Sequence[Outcome], config: CampaignConfig) -> str:
         "seeds, bands reach from the worst to the best seed. Hits are verified by the oracle and "
         "were not in the dataset. Surrogate calls count those inside a proposer."
     )
+    unit = error_unit(config.targets, config.own_properties)
+    distance = f"best error ({unit})" if unit else "best error"
     plots = [
         _chart(outcomes, arms, what, x, y_label, x_label)
-        for what, y_label in ((_hits, "verified hits"), (_best, "best error (eV)"))
+        for what, y_label in ((_hits, "verified hits"), (_best, distance))
         for x, x_label in ((_by_call, "oracle calls"), (_by_time, "seconds"))
     ]
     rows = [cells(row) for row in summarise(outcomes)]
     body = tag(
         "main",
         tag("header", tag("h1", f"{config.name}: proposers compared"), targets, tag("p", budget)),
-        tag("section", tag("h2", "Table"), table(HEADINGS, rows)),
+        tag("section", tag("h2", "Table"), table(headings(config), rows)),
         tag(
             "section",
             tag("h2", "Curves"),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from design_loop.compare.outcome import Outcome
 from design_loop.config import CampaignConfig
+from design_loop.summary import error_unit
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -109,10 +110,16 @@ def cells(row: ArmSummary) -> list[str]:
     ]
 
 
-HEADINGS = (
+_HEADINGS = (
     "proposer", "seeds", "proposals", "surrogate calls", "oracle calls", "verified hits",
-    "known hits", "best error (eV)", "seconds",
+    "known hits", "best error", "seconds",
 )  # fmt: skip
+
+
+def headings(config: CampaignConfig) -> list[str]:
+    """Names of the columns of `cells`."""
+    unit = error_unit(config.targets, config.own_properties)
+    return [f"{name} ({unit})" if name == "best error" and unit else name for name in _HEADINGS]
 
 
 def compare_table(outcomes: Sequence[Outcome], config: CampaignConfig) -> Table:
@@ -127,7 +134,7 @@ def compare_table(outcomes: Sequence[Outcome], config: CampaignConfig) -> Table:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    for i, heading in enumerate(HEADINGS):
+    for i, heading in enumerate(headings(config)):
         table.add_column(heading, justify="left" if i == 0 else "right")
     for row in summarise(outcomes):
         table.add_row(*cells(row))

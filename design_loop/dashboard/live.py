@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 
 from design_loop.ledger import Campaign, Step, StepState, overviews, queries
 from design_loop.ledger.reader import LedgerReader
-from design_loop.overview import planned_budget
+from design_loop.pace import Pace, pace, planned_calls
 from design_loop.progress.state import duration
 from design_loop.views.html import Markup, join, tag
 from design_loop.views.naming import STATES
-from design_loop.views.pace import Pace, read_pace
 
 #: Seconds until a page asks again, while a campaign runs and while it rests.
 RUNNING_S, RESTING_S = 2, 15
@@ -44,20 +43,21 @@ class Live:
 def read_live(ledger: LedgerReader, campaign: Campaign, now: datetime | None = None) -> Live:
     """Read how a campaign stands."""
     now = now or datetime.now(UTC)
-    timing = read_pace(ledger, campaign, now)
+    steps = ledger.steps(campaign.id)
     with ledger.reading() as connection:
         amendments = queries.amendments(connection, campaign.id)
+        timing = pace(campaign, steps, amendments, now)
         stamp = overviews.stamp(connection, campaign.id)
         calls = overviews.oracle_progress(connection, campaign.id, timing.round)
         expiry = overviews.lease_expiry(connection, campaign.id)
-    budget = planned_budget(campaign.config, timing.rounds, amendments, timing.round)
+    budget = planned_calls(campaign.config, amendments, steps)
     running = str(campaign.state) == "running"
     # A driver that was killed leaves the state behind; its lease tells.
     lost = running and (expiry is None or expiry < now)
     parts = [
         _state(campaign, timing, lost, expiry),
         _steps(timing, lost),
-        _bars(timing, calls, budget, lost),
+        _bars(timing, calls, budget, running and not lost),
     ]
     wait = RUNNING_S if running and not lost else RESTING_S
     return Live(stamp, tag("section", join(parts), class_="live"), wait)
@@ -109,10 +109,10 @@ def _step(step: Step, timing: Pace, lost: bool) -> Markup:
     )
 
 
-def _bars(timing: Pace, calls: overviews.OracleProgress, budget: int, lost: bool) -> Markup:
+def _bars(timing: Pace, calls: overviews.OracleProgress, budget: int, driven: bool) -> Markup:
     bars = []
     step = timing.running
-    if step is not None and not lost:
+    if step is not None and driven:
         if step.name == "verify" and calls.selected:
             bars.append(_bar("this round's oracle calls", calls.finished_here, calls.selected))
         elif timing.expected_s:
@@ -122,7 +122,7 @@ def _bars(timing: Pace, calls: overviews.OracleProgress, budget: int, lost: bool
     if budget:
         bars.append(_bar("oracle calls", calls.finished, budget))
     left = ""
-    if timing.remaining_s is not None and not lost:
+    if timing.remaining_s is not None and driven:
         left = f"about {duration(timing.remaining_s)} to go at the pace of the latest rounds"
     worked = f"{duration(timing.worked_s)} of work in finished steps"
     bars.append(tag("p", "; ".join(w for w in (left, worked) if w), class_="small"))

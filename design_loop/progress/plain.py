@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from design_loop.progress.state import DisplayState, describe, duration
+from design_loop.progress.state import DisplayState, describe, duration, in_unit
 
 if TYPE_CHECKING:
     from design_loop.config import CampaignConfig
@@ -93,7 +93,9 @@ class PlainProgress:
         if summary.number == 0:
             return
         funnel = summary.funnel
-        best = "" if summary.best_error is None else f", best error {summary.best_error:.3f} eV"
+        best = ""
+        if summary.best_error is not None:
+            best = f", best error {in_unit(summary.best_error, self._state.unit)}"
         drops = ", ".join(f"{n} {reason}" for reason, n in funnel.drops.items())
         self._line(
             f"round {summary.number}/{self._state.n_rounds} done: {funnel.samples} samples, "

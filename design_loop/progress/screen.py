@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from design_loop.progress.state import DisplayState, StepView, duration
+from design_loop.progress.state import DisplayState, StepView, duration, in_unit
 
 _MARKS = {"done": ("✓", "green"), "running": ("●", "cyan"), "pending": ("·", "dim")}
 _ASCII_MARKS = {"done": "+", "running": ">", "pending": "."}
@@ -110,7 +110,7 @@ def _rounds(state: DisplayState, latest: int) -> Table:
     for number, summary in known[-latest:]:
         funnel = summary.funnel
         repeats = sum(n for r, n in funnel.drops.items() if r.startswith("duplicate_in"))
-        best = "-" if summary.best_error is None else f"{summary.best_error:.3f} eV"
+        best = "-" if summary.best_error is None else in_unit(summary.best_error, state.unit)
         table.add_row(
             str(number),
             str(funnel.samples),
@@ -170,7 +170,9 @@ def _progress(view: StepView) -> RenderableType:
 
 
 def _footer(state: DisplayState, screen: Screen) -> list[Text]:
-    best = "" if state.best_error is None else f", best error {state.best_error:.3f} eV"
+    best = ""
+    if state.best_error is not None:
+        best = f", best error {in_unit(state.best_error, state.unit)}"
     hits = (f"{state.hits} meet all targets", "bold green" if state.hits else "")
     calls = [f"oracle calls {state.oracle_calls} of {state.budget}"] if state.budget else []
     first = f"{hits[0]}{best}"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from design_loop.ledger import PREPARE_STEPS, ROUND_STEPS
-from design_loop.summary import oracle_budget
+from design_loop.pace import seconds_left, usual_seconds
+from design_loop.summary import error_unit, oracle_budget
 
 if TYPE_CHECKING:
     from design_loop.config import CampaignConfig
@@ -37,6 +38,8 @@ class DisplayState:
     ----------
     clock
         Seconds, monotonic; replaced in tests.
+    unit
+        Of distances to the targets.
     models
         Kind -> name of the latest adapter and surrogate.
     standing
@@ -49,6 +52,7 @@ class DisplayState:
     targets: tuple[str, ...] = ()
     n_rounds: int = 0
     budget: int = 0
+    unit: str = ""
     started: float = 0.0
     round: int = 0
     views: dict[int, list[StepView]] = field(default_factory=dict)
@@ -64,6 +68,7 @@ class DisplayState:
         self.campaign = campaign
         self.host = f"{config.host.name} {nx}×{ny}"
         self.targets = tuple(target.text() for target in config.targets)
+        self.unit = error_unit(config.targets, config.own_properties)
         self.n_rounds = config.rounds
         self.budget = oracle_budget(config)
         self.started = self.clock()
@@ -127,35 +132,24 @@ class DisplayState:
     @property
     def typical(self) -> dict[str, float]:
         """Step -> seconds that it takes: the mean of the latest three rounds that have it."""
-        times: dict[str, list[float]] = {}
+        taken: list[tuple[str, float]] = []
         for number in sorted(set(self.rounds) | set(self.views)):
             known = dict(self.rounds[number].seconds) if number in self.rounds else {}
             known |= {
                 v.name: v.seconds for v in self.views.get(number, ()) if v.seconds is not None
             }
-            for name, seconds in known.items():
-                times.setdefault(name, []).append(seconds)
-        found = {name: sum(row[-3:]) / len(row[-3:]) for name, row in times.items()}
-        if "prepare" in found:
-            found.setdefault("learn", found["prepare"])  # the same work, from fewer labels
-        return found
+            taken += known.items()
+        return usual_seconds(taken)
 
     @property
     def remaining(self) -> float | None:
         """Seconds until the last round is done, by what steps took so far; None while unknown."""
-        typical, left = self.typical, 0.0
-        views = {view.name: view for view in self.steps} if self.round else {}
-        whole = self.n_rounds - self.round
-        for name in ROUND_STEPS:
-            if name not in typical and (whole or name not in views or views[name].state != "done"):
-                return None
-            left += whole * typical.get(name, 0.0)
-            view = views.get(name)
-            if view is not None and view.state == "pending":
-                left += typical[name]
-            elif view is not None and view.state == "running":
-                left += max(typical[name] - (self.clock() - view.started), 0.0)
-        return left
+        open_ = {
+            view.name: self.clock() - view.started if view.state == "running" else 0.0
+            for view in self.steps
+            if self.round and view.name in ROUND_STEPS and view.state != "done"
+        }
+        return seconds_left(self.typical, self.n_rounds - self.round, open_)
 
     @property
     def oracle_calls(self) -> int:
@@ -171,7 +165,7 @@ class DisplayState:
 
     @property
     def best_error(self) -> float | None:
-        """Smallest distance to the targets in the finished rounds, eV."""
+        """Smallest distance to the targets in the finished rounds, in `unit`."""
         errors = [r.best_error for r in self.rounds.values() if r.best_error is not None]
         return min(errors, default=None)
 
@@ -190,6 +184,11 @@ def describe(info: Mapping[str, Any]) -> str:
         elif len(str(value)) <= 32:
             parts.append(f"{words} {value}")
     return ", ".join(parts[:4])
+
+
+def in_unit(distance: float, unit: str) -> str:
+    """A distance to the targets: ``0.012 eV``; bare where its properties differ in their unit."""
+    return f"{distance:.3f} {unit}".rstrip()
 
 
 def duration(seconds: float) -> str:

@@ -111,7 +111,8 @@ def _card(
         )
         for p in properties
     ]
-    wanted.append(tag("div", tag("dt", "distance"), tag("dd", number(candidate.error), " eV")))
+    distance = tag("dd", number(candidate.error), " ", summary.error_unit)
+    wanted.append(tag("div", tag("dt", "distance"), distance))
     title: object = f"{candidate.rank}. {short_defects(candidate.description)}"
     if address:
         title = tag("a", title, href=address)

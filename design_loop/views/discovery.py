@@ -22,7 +22,7 @@ class Discovery:
     hits : int
         Labels so far that meet all targets.
     best : float
-        Smallest distance to the targets so far, eV; infinite before the first complete label.
+        Smallest distance to the targets so far; infinite before the first complete label.
     """
 
     round: int

@@ -16,7 +16,7 @@ from design_loop.tables import short_defects
 from design_loop.views import plots
 from design_loop.views.discovery import discoveries
 from design_loop.views.html import Markup, number, tag
-from design_loop.views.naming import label_of, short, unit
+from design_loop.views.naming import label_of, short, unit, with_unit
 from design_loop.views.quality import overall_quality, round_quality
 
 #: Bars of a drawing: the latest rounds.
@@ -105,7 +105,9 @@ def error_figures(summary: CampaignSummary) -> list[Figure]:
     words = "Candidates that meet all targets, by the round that labelled them."
     figures = [Figure("hits-by-round", hits, tag("figcaption", words))]
     if any(value > 0 for _, value in middle):
-        distance = plots.over_rounds({"mean": middle, "best": best}, "distance to targets (eV)")
+        distance = plots.over_rounds(
+            {"mean": middle, "best": best}, with_unit("distance to targets", summary)
+        )
         words = "Distance of the labels to the targets: mean (grey), best (blue)."
         figures.append(Figure("distance-by-round", distance, tag("figcaption", words)))
     return figures
@@ -123,8 +125,10 @@ def discovery_figures(ledger: LedgerReader, summary: CampaignSummary) -> list[Fi
     figures = [Figure("hits-by-calls", hits, tag("figcaption", words))]
     known = [(d.calls, d.best) for d in found if math.isfinite(d.best)]
     if any(value > 0 for _, value in known):
-        best = plots.over_calls(known, "best distance to targets (eV)", edges)
-        words = f"Smallest distance to the targets so far: {number(known[-1][1])} eV at the end."
+        axis = with_unit("best distance to targets", summary)
+        best = plots.over_calls(known, axis, edges)
+        at_end = f"{number(known[-1][1])} {summary.error_unit}".rstrip()
+        words = f"Smallest distance to the targets so far: {at_end} at the end."
         figures.append(Figure("best-by-calls", best, tag("figcaption", words)))
     return figures
 

@@ -48,12 +48,12 @@ def tiles(summary: CampaignSummary) -> Markup:
     sources = {str(c.source) for c in summary.candidates}
     kind = "unverified (surrogate's values)" if sources == {"surrogate"} else "verified"
     rounds = sum(r.done and r.number > 0 for r in summary.rounds)
-    planned = int(summary.campaign.config.get("rounds", 0))  # extended ones have done more
     seconds = sum(r.total_seconds for r in summary.rounds)
+    words = f"{summary.error_unit}, smallest distance to the targets".lstrip(", ")
     figures = [
         (summary.hits, f"of {labelled} {kind} candidates meet all targets"),
-        (number(summary.best_error), "eV, smallest distance to the targets"),
-        (f"{rounds} of {max(planned, rounds)}", "rounds done"),
+        (number(summary.best_error), words),
+        (f"{rounds} of {summary.planned}", "rounds done"),
         (duration(seconds), "in all steps"),
     ]
     return tag(

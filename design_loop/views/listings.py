@@ -13,6 +13,7 @@ from design_loop.progress.state import duration
 from design_loop.summary import CampaignSummary
 from design_loop.tables import short_adapter
 from design_loop.views.html import Markup, number, table, tag
+from design_loop.views.naming import with_unit
 
 #: Columns of tables with a column per round.
 LATEST = 20
@@ -24,7 +25,7 @@ _TOLD = ("loss", "steps", "seconds", "rank", "learning_rate", "seed")
 def rounds_table(summary: CampaignSummary) -> Markup:
     """Rounds: what came how far, hits, best error, models."""
     columns = ("round", "samples", "new", "predicted", "selected", "verified", "failed", "hits",
-               "best (eV)", "time", "adapter", "surrogate")  # fmt: skip
+               with_unit("best", summary), "time", "adapter", "surrogate")  # fmt: skip
     rows = []
     for r in summary.rounds:
         if r.number == 0:

@@ -6,6 +6,7 @@ from typing import Any
 
 from defects.properties import unit_of
 from design_loop.ledger import Campaign
+from design_loop.summary import CampaignSummary
 from design_loop.tables import SHORT
 
 #: What a campaign's state means for somebody who looks at it; unknown ones are shown as they are.
@@ -38,6 +39,11 @@ def label_of(campaign: Campaign, name: str, what: str = "") -> str:
     """Axis label of a property: ``gap, predicted (eV)``."""
     u = unit(campaign, name)
     return short(name) + (f", {what}" if what else "") + (f" ({u})" if u else "")
+
+
+def with_unit(what: str, summary: CampaignSummary) -> str:
+    """A heading of distances to the targets: ``best (eV)``."""
+    return f"{what} ({summary.error_unit})" if summary.error_unit else what
 
 
 def host_of(campaign: Campaign) -> str:

@@ -1,23 +1,19 @@
-"""Agreement, quality, pace, discovery: the numbers behind the figures."""
+"""Agreement, quality, discovery: the numbers behind the figures."""
 
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from fake_campaign import FakeCampaign
 
-from design_loop.ledger import Campaign, CampaignState, Ledger, Round, Step, StepState
+from design_loop.ledger import Ledger
 from design_loop.summary import summarise_campaign
 from design_loop.views.agreement import agreement, best_share, fit
 from design_loop.views.discovery import discoveries
-from design_loop.views.pace import pace
 from design_loop.views.parity import parity_figures
 from design_loop.views.quality import overall_quality, round_quality
-
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -98,42 +94,3 @@ def test_parity_has_three_plots_a_target_and_two_without_instructions(ledger, tm
         "asked-oracle-homo_lumo_gap", "predicted-oracle-formation_energy_per_site",
     ]  # fmt: skip
     assert all("random pairs" in f.caption for f in figures)
-
-
-def _campaign(state):
-    config = {"rounds": 4}
-    return Campaign("c", "c", config, "h", 1, "w", {}, CampaignState(state), NOW, NOW, None)
-
-
-def _step(number, name, state, seconds=None, started=None):
-    return Step(number, name, StepState(state), 1, started, None, seconds, {}, None)
-
-
-def test_what_is_left_follows_from_the_latest_rounds():
-    rounds = [
-        Round(n, StepState.DONE if n < 3 else StepState.RUNNING, None, None, NOW, None)
-        for n in range(4)
-    ]
-    steps = [_step(0, "prepare", "done", 500.0)]
-    steps += [_step(n, "generate", "done", 10.0) for n in (1, 2)]
-    steps += [_step(n, "verify", "done", 90.0 + 20 * n) for n in (1, 2)]
-    steps += [_step(3, "generate", "done", 12.0)]
-    steps += [_step(3, "verify", "running", None, NOW - timedelta(seconds=20))]
-    found = pace(_campaign("running"), rounds, steps, NOW)
-    # Round 3: 100 s remain of 120; round 4: 10 and 120.
-    assert found.remaining_s == pytest.approx(100 + 130)
-    assert found.expected_s == pytest.approx(120)
-    assert found.elapsed_s == pytest.approx(20)
-    assert found.worked_s == pytest.approx(500 + 20 + 110 + 130 + 12)
-    assert found.running.name == "verify"
-    stopped = pace(_campaign("stopped"), rounds, steps, NOW)
-    assert stopped.running is None
-    assert stopped.remaining_s is None
-
-
-def test_before_the_first_round_nothing_is_promised():
-    found = pace(_campaign("running"), [], [], NOW)
-    assert (found.round, found.rounds, found.remaining_s) == (0, 4, None)
-    late = [_step(0, "prepare", "running", None, NOW - timedelta(seconds=5))]
-    first = [Round(0, StepState.RUNNING, None, None, NOW, None)]
-    assert pace(_campaign("running"), first, late, NOW).remaining_s is None
