@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 VACANCY = "VAC"
 
@@ -53,6 +54,19 @@ PROPERTIES: dict[str, Property] = {
 def property_named(name: str, own: Mapping[str, Property] | None = None) -> Property | None:
     """A standard property, or one of a user's own; None for a name that is neither."""
     return PROPERTIES.get(name) or (own or {}).get(name)
+
+
+def properties_from(entries: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Property]:
+    """A user's own properties as ledgers and adapters keep them: name -> unit, decimals, ..."""
+    return {
+        name: Property(
+            name,
+            str(entry.get("unit", "")),
+            str(entry.get("description") or name),
+            int(entry.get("decimals", DECIMALS)),
+        )
+        for name, entry in (entries or {}).items()
+    }
 
 
 def unit_of(name: str, own: Mapping[str, Property] | None = None) -> str:

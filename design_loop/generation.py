@@ -16,7 +16,7 @@ import numpy as np
 from defects.asking import draw_asked
 from defects.errors import DatasetError, ModelError, ParseError, RuleError
 from defects.hosts import Host
-from defects.properties import Property
+from defects.properties import properties_from
 from defects.rules import Rules
 from defects.targets import Target
 from defects.text import (
@@ -103,10 +103,7 @@ def generate_to_file(
     facts: dict[str, Any] = {} if found is None else found.manifest
     rules = _rules(host, facts, defects, min_defects, max_defects)
     fmt = fmt or facts.get("instruction_format") or "compact"
-    own = {
-        name: Property(name, entry["unit"], name, entry["decimals"])
-        for name, entry in (facts.get("own_properties") or {}).items()
-    }
+    own = properties_from(facts.get("own_properties"))
     rng = np.random.default_rng(seed)
     n_prompts = -(-num // _PER_PROMPT)
     requests = []

@@ -17,6 +17,7 @@ from typing import Any
 
 from defects.errors import ModelError
 from defects.folders import file_hash
+from defects.properties import Property, properties_from
 from serve.buckets import Bucket, is_address
 
 logger = logging.getLogger(__name__)
@@ -185,6 +186,21 @@ class AdapterStore:
                 self._keys.pop(next(iter(self._keys)))
             self._keys[adapter.name] = found
         return self._keys[adapter.name]
+
+    def own_properties(self, adapter: Adapter) -> dict[str, Property]:
+        """A user's own properties that an adapter was trained to be asked for.
+
+        Raises
+        ------
+        AdapterDamagedError
+            The manifest does not say them in the form that training writes.
+        """
+        try:
+            return properties_from(adapter.manifest.get("own_properties"))
+        except (AttributeError, TypeError, ValueError) as error:
+            raise AdapterDamagedError(
+                f"adapter {adapter.name}: own_properties of its manifest cannot be read"
+            ) from error
 
     def __iter__(self) -> Iterator[Adapter]:
         seen: set[str] = set()

@@ -24,6 +24,7 @@ from serve.adapters import (
 )
 from serve.auth import RULES, Auth
 from serve.config import LOOPBACK, ServeConfig
+from serve.design import Learnt
 from serve.errors import ApiError, add_error_handlers
 from serve.extensions import Extension
 from serve.keys import KeyFile
@@ -116,10 +117,11 @@ def build_api(
     add_operations(app, backend, metrics)
     add_completions(app, config, backend, adapter_of)
 
-    async def learnt_by(name: str) -> frozenset[str]:
+    async def learnt_by(name: str) -> Learnt:
         try:
             adapter = await asyncio.to_thread(store.get, name)
-            return await asyncio.to_thread(store.training_keys, adapter)
+            keys = await asyncio.to_thread(store.training_keys, adapter)
+            return Learnt(keys, store.own_properties(adapter))
         except AdapterDamagedError as error:
             raise ApiError(409, "model_damaged", str(error)) from error
 

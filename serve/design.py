@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from defects.asking import draw_asked
 from defects.configuration import Configuration
 from defects.errors import DesignLoopError, ParseError, RuleError
 from defects.hosts import Host
+from defects.properties import Property, property_named
 from defects.structures import to_structure
 from defects.targets import probability_of_meeting, resolved, surrogate_error
 from defects.text import (
@@ -55,6 +56,26 @@ class Models(Protocol):
     async def surrogate(self) -> dict[str, Any]: ...
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """What an adapter was trained on, and for.
+
+    Attributes
+    ----------
+    keys : frozenset of str
+        Of the configurations that it has seen: what it proposes of these is nothing new.
+    own : mapping
+        A user's own properties that it can be asked for, with units and decimals.
+    """
+
+    keys: frozenset[str] = frozenset()
+    own: Mapping[str, Property] = field(default_factory=dict)
+
+
+NOTHING = Learnt()
+"""What the base model was trained for."""
+
+
 @dataclass
 class Found:
     """One class of configurations among the samples."""
@@ -75,8 +96,15 @@ class Read:
     tokens: int = 0
 
 
-def requests_of(body: DesignBody, host: Host) -> list[Request]:
+def requests_of(
+    body: DesignBody, host: Host, own: Mapping[str, Property] | None = None
+) -> list[Request]:
     """The requests behind the prompts: values drawn from the targets, frames at random.
+
+    Parameters
+    ----------
+    own : mapping, optional
+        A user's own properties: prompts write them as the adapter's instructions did.
 
     Raises
     ------
@@ -92,7 +120,7 @@ def requests_of(body: DesignBody, host: Host) -> list[Request]:
     for _ in range(-(-body.number_of_samples // PER_PROMPT)):
         asked = draw_asked(body.targets, [], rng)
         frame = random_frame(host, rng) if body.format == "full" else Frame()
-        found.append(Request(host, rules, asked, frame))
+        found.append(Request(host, rules, asked, frame, own or {}))
     return found
 
 
@@ -194,20 +222,24 @@ async def design(
     adapter: str | None,
     models: Models,
     hosts: HostTable,
-    learnt: frozenset[str] = frozenset(),
+    learnt: Learnt = NOTHING,
+    max_tokens: int | None = None,
 ) -> Reply:
     """Answer a design request.
 
     Parameters
     ----------
-    learnt : frozenset of str
-        Keys of the configurations that the adapter was trained on: nothing new.
+    learnt : Learnt
+        Of the adapter.
+    max_tokens : int, optional
+        Most that all answers together may take.
 
     Returns
     -------
     Reply
-        200 with a `DesignReply`; 422 where host, rules, targets or known configurations do not fit;
-        what the language model or the surrogate answered where that is an error.
+        200 with a `DesignReply`; 422 where host, rules, targets or known configurations do not fit,
+        or a target's property is one that the model was never asked for; what the language model
+        or the surrogate answered where that is an error.
     """
     surrogate = await models.surrogate()
     if surrogate.get("version") is None:
@@ -221,13 +253,30 @@ async def design(
             "unknown_property",
             422,
         )
+    strange = [t.property for t in body.targets if property_named(t.property, learnt.own) is None]
+    if strange:
+        return error_reply(
+            f"{body.model} was not trained to be asked for {', '.join(strange)}, which is no "
+            "standard property; take an adapter of a campaign that has it",
+            "unknown_property",
+            422,
+        )
     try:
         host = await asyncio.to_thread(hosts.get, body.host, list(body.supercell))
-        requests = await asyncio.to_thread(requests_of, body, host)
-        known = dict.fromkeys(learnt, TRAINING) | await asyncio.to_thread(_known, body, host)
+        requests = await asyncio.to_thread(requests_of, body, host, learnt.own)
+        known = dict.fromkeys(learnt.keys, TRAINING) | await asyncio.to_thread(_known, body, host)
     except DesignLoopError as error:
         return error_reply(str(error), "invalid_design", 422)
-    sampled = await models.generate("completions", completion_body(body, requests), adapter)
+    sampling = completion_body(body, requests)
+    asked = len(requests) * PER_PROMPT * sampling["max_tokens"]
+    if max_tokens is not None and asked > max_tokens:
+        return error_reply(
+            f"answers of {asked} tokens in all, at most {max_tokens} per request: draw fewer "
+            "samples, or take the compact format",
+            "too_many_tokens",
+            422,
+        )
+    sampled = await models.generate("completions", sampling, adapter)
     if sampled["status"] != 200:
         return sampled
     read = await asyncio.to_thread(read_samples, body, requests, known, sampled["body"])

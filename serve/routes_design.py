@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from defects.errors import DesignLoopError
 from serve.config import ServeConfig
-from serve.design import design
+from serve.design import NOTHING, Learnt, design
 from serve.design_schemas import DesignBody, DesignReply
 from serve.errors import ApiError
 from serve.hosts import HostTable
@@ -24,8 +24,8 @@ from serve.structures import read_structure
 if TYPE_CHECKING:
     from serve.api import Backend
 
-LearntBy = Callable[[str], Awaitable[frozenset[str]]]
-"""Keys of the configurations that an adapter was trained on."""
+LearntBy = Callable[[str], Awaitable[Learnt]]
+"""What the adapter of a name was trained on, and for; raises `ApiError`."""
 
 
 def add_design(
@@ -50,8 +50,8 @@ def add_design(
                 f"{body.number_of_samples} samples: at most {limits.max_samples} per request",
             )
         adapter = await adapter_of(body.model)
-        learnt = frozenset() if adapter is None else await learnt_by(adapter)
-        reply = await design(body, adapter, backend, hosts, learnt)
+        learnt = NOTHING if adapter is None else await learnt_by(adapter)
+        reply = await design(body, adapter, backend, hosts, learnt, limits.max_request_tokens)
         if reply["status"] == 200:
             metrics.count_design(len(reply["body"]["candidates"]), reply["body"]["drops"])
         return to_response(reply)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from defects.descriptors import DESCRIPTORS
 from defects.oracles.functions import ImportPath
-from defects.properties import DECIMALS, PROPERTIES, Property
+from defects.properties import DECIMALS, PROPERTIES, Property, properties_from
 from design_loop.config.base import Section
 from design_loop.config.problems import Problem
 
@@ -63,11 +63,7 @@ def oracle_functions(own: Mapping[str, OwnProperty]) -> dict[str, str]:
 
 def recorded_properties(config: Mapping[str, Any]) -> dict[str, Property]:
     """Own properties of a configuration as a ledger keeps it; of any version."""
-    found = {}
-    for name, entry in (config.get("properties") or {}).items():
-        unit, words = str(entry.get("unit", "")), str(entry.get("description") or name)
-        found[name] = Property(name, unit, words, int(entry.get("decimals", DECIMALS)))
-    return found
+    return properties_from(config.get("properties"))
 
 
 def property_problems(own: Mapping[str, OwnProperty]) -> Iterator[Problem]:

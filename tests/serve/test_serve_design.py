@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import pytest
 from fake_backend import FakeBackend
@@ -149,6 +150,62 @@ def test_what_the_adapter_was_trained_on_is_nothing_new(backend, tmp_path):
     altered = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
     reply = altered.post("/v1/design", json={**BODY, **asked})
     assert reply.status_code == 409 and "was altered" in reply.json()["error"]["message"]
+
+
+def own_adapter(root, own):
+    folder = root / "r001-abc"
+    folder.mkdir()
+    for name in ("adapter_model.safetensors", "adapter_config.json"):
+        (folder / name).write_text("{}")
+    (folder / "manifest.json").write_text(json.dumps({"files": {}, "own_properties": own}))
+
+
+def test_an_own_property_is_asked_for_as_the_adapter_learnt_it(backend, tmp_path):
+    own_adapter(tmp_path, {"stiffness": {"unit": "GPa", "decimals": 1}})
+    backend.properties = ("homo_lumo_gap", "stiffness")
+    predict = backend.predict
+
+    async def with_stiffness(configurations):
+        reply = await predict(configurations)
+        for row in reply["body"]["predictions"]:
+            row["mean"] = {"homo_lumo_gap": 1.0, "stiffness": 120.0}
+            row["std"] = dict.fromkeys(row["mean"], 0.05)
+        return reply
+
+    backend.predict = with_stiffness
+    config = ServeConfig(base_model="some/model", adapter_roots=(tmp_path,))
+    client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
+    asked = {"targets": ["stiffness=100..200", "homo_lumo_gap<=1.2"], "model": "base:r001-abc"}
+    assert design(client, **asked)["candidates"]
+    _, body, _ = backend.calls[0]
+    for prompt in body["prompt"]:
+        assert re.search(r"^stiffness: 1\d\d\.\d GPa$", prompt, re.MULTILINE)
+        assert re.search(r"^homo_lumo_gap: -?\d\.\d{3} eV$", prompt, re.MULTILINE)
+    backend.calls.clear()
+    # The base model never saw it: in which unit would it be asked?
+    reply = client.post("/v1/design", json={**BODY, **asked, "model": "base"})
+    assert reply.status_code == 422
+    assert "base was not trained to be asked for stiffness" in reply.json()["error"]["message"]
+    assert backend.calls == []
+
+
+def test_a_manifest_with_unreadable_own_properties_is_a_damaged_adapter(backend, tmp_path):
+    own_adapter(tmp_path, {"stiffness": {"decimals": "many"}})
+    config = ServeConfig(base_model="some/model", adapter_roots=(tmp_path,))
+    client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
+    reply = client.post("/v1/design", json={**BODY, "model": "base:r001-abc"})
+    assert reply.status_code == 409
+    assert "own_properties" in reply.json()["error"]["message"]
+
+
+def test_a_design_may_not_take_more_tokens_than_any_other_request(backend):
+    config = ServeConfig(base_model="some/model", limits={"max_request_tokens": 3000})
+    client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
+    reply = client.post("/v1/design", json={**BODY, "format": "full"})
+    assert reply.status_code == 422
+    assert "at most 3000 per request" in reply.json()["error"]["message"]
+    assert backend.calls == []
+    assert design(client, samples=16)["samples"] == 16
 
 
 def test_the_same_seed_asks_the_same(client, backend):
