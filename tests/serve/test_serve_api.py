@@ -143,6 +143,8 @@ def test_large_bodies_are_413_with_and_without_a_declared_length(client):
     body = json.dumps({"model": "base", "prompt": "x" * 30_000}).encode()
     headers = {"content-type": "application/json"}
     assert client.post("/v1/completions", content=body, headers=headers).status_code == 413
+    endless = {**headers, "Content-Length": "9" * 5000}
+    assert client.post("/v1/completions", content=b"{}", headers=endless).status_code == 413
 
     def chunks():
         for start in range(0, len(body), 1000):
