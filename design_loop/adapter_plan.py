@@ -250,7 +250,9 @@ def _shape(name: str) -> tuple[Any, str]:
     from training.model import base_config
 
     try:
-        return base_config(str(small_base_path()) if name == SMALL else name), "its config.json"
+        # What is written down here is not asked of a network that may not be there: minutes.
+        source = str(small_base_path()) if name == SMALL else name
+        return base_config(source, local_only=name in SHAPES), "its config.json"
     except ModelError:
         if name not in SHAPES:
             raise
@@ -288,14 +290,14 @@ def _lengths(config: CampaignConfig) -> tuple[np.ndarray, str]:
 
 def _counter(name: str) -> tuple[Callable[[str], int], str]:
     from training.bundled import SMALL, small_base_path
+    from training.known_models import LLAMA_3_PIECES, SHAPES
     from training.model import load_tokenizer
 
     try:
-        tokenizer = load_tokenizer(str(small_base_path()) if name == SMALL else name)
+        source = str(small_base_path()) if name == SMALL else name
+        tokenizer = load_tokenizer(source, local_only=name in SHAPES)
     except ModelError:
         import regex
-
-        from training.known_models import LLAMA_3_PIECES
 
         pieces = regex.compile(LLAMA_3_PIECES)
         told = "the pieces that Llama 3's tokenizer starts from (its own is not at hand here)"

@@ -39,24 +39,35 @@ def base_of(spec: AdapterSpec, device: torch.device, *, bf16: bool, empty: bool)
     return load_base(spec.base, dtype=str(dtype).removeprefix("torch."))
 
 
-def base_config(name_or_path: str) -> Any:
-    """Configuration of a base model, from its folder or from Hugging Face."""
+def base_config(name_or_path: str, *, local_only: bool = False) -> Any:
+    """Configuration of a base model, from its folder or from Hugging Face.
+
+    Parameters
+    ----------
+    local_only : bool
+        Of a Hugging Face name only what was downloaded before.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
     from transformers import AutoConfig
 
     source = check_base(name_or_path)
     try:
-        return AutoConfig.from_pretrained(source)
+        return AutoConfig.from_pretrained(source, local_files_only=local_only)
     except (OSError, ValueError) as error:
         raise ModelError(f"no configuration of the base {source!r}: {_first(error)}") from error
 
 
-def load_tokenizer(name_or_path: str) -> Any:
-    """Tokenizer of a base model; padding is masked out of attention and loss."""
+def load_tokenizer(name_or_path: str, *, local_only: bool = False) -> Any:
+    """Tokenizer of a base model, as `base_config`; padding is masked out of attention and loss."""
     from transformers import AutoTokenizer
 
     source = check_base(name_or_path)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local_only)
     except (OSError, ValueError) as error:
         raise ModelError(f"no tokenizer of the base model {source!r}: {_first(error)}") from error
     if tokenizer.pad_token_id is None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from defects.errors import ConfigError
-from design_loop.adapter_plan import parse_memory, plan_adapter
+from defects.errors import ConfigError, ModelError
+from design_loop.adapter_plan import _counter, _shape, parse_memory, plan_adapter
 from design_loop.config.loading import load_preset
 
 
@@ -28,6 +28,27 @@ def test_the_70b_preset_fits_eight_gpus_and_not_one():
     assert not alone.fits and "141" not in (alone.advice or "")
     assert "4bit" in alone.advice
     assert "1 GPUs" in alone.problem
+
+
+def test_a_shape_that_is_written_down_is_not_asked_of_the_network(monkeypatch):
+    import transformers
+
+    asked = []
+
+    def absent(source, *, local_files_only):
+        asked.append((source, local_files_only))
+        raise OSError("not downloaded")
+
+    monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", absent)
+    monkeypatch.setattr(transformers.AutoTokenizer, "from_pretrained", absent)
+    name = "meta-llama/Meta-Llama-3-70B"
+    shape, told = _shape(name)
+    assert shape.num_hidden_layers == 80 and "not at hand" in told
+    count, _ = _counter(name)
+    assert count("Mo0 0 0 VAC") == 7
+    with pytest.raises(ModelError, match="no configuration"):
+        _shape("somebody/else")
+    assert asked == [(name, True), (name, True), ("somebody/else", False)]
 
 
 def test_sizes_of_memory():
