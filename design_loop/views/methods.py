@@ -18,9 +18,12 @@ _PROPOSERS = {
     "hybrid": "a language model, refined by local moves on the surrogate",
 }
 _ORACLES = {
-    "xtb": "GFN1-xTB (tblite)",
     "table": "a table of known labels, looked up by symmetry class",
-    "ase": "an ASE calculator",
+}
+_ORDERS = {
+    "quantile": "by surrogate error",
+    "probability": "by the probability of meeting all targets",
+    "ehvi": "by expected (hypervolume) improvement",
 }
 
 
@@ -53,9 +56,7 @@ def _space(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
 
 def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
     kind, generation = proposer_of(summary.campaign), _section(config, "generation")
-    rounds = (
-        f"{generation.get('samples', '?')} proposals in each of {config.get('rounds', '?')} rounds"
-    )
+    rounds = f"{generation.get('samples', '?')} proposals in each of {summary.planned} rounds"
     if kind in ("llm", "llm-fixed"):
         base = str(config.get("base_model", "a base model")).rstrip("/").rsplit("/", 1)[-1]
         constrained = (
@@ -73,11 +74,14 @@ def _screening(config: Mapping[str, Any]) -> str:
     selection, surrogate = _section(config, "selection"), _section(config, "surrogate")
     quantile = selection.get("quantile")
     share = f"the best {100 * quantile:g} %" if isinstance(quantile, (int, float)) else "the best"
+    order = str(selection.get("strategy", "quantile"))
+    explored = selection.get("exploration") or 0
+    exploring = f", {100 * explored:g} % of them where its spread is largest" if explored else ""
     return (
         f"A surrogate (kind {surrogate.get('kind', '?')}) predicted every new candidate with a "
-        f"calibrated spread; {share} by surrogate error were kept, and up to "
+        f"calibrated spread; {share} {_ORDERS.get(order, order)} were kept, and up to "
         f"{selection.get('budget', '?')} per round of them chosen with a weight of "
-        f"{selection.get('diversity', '?')} on diversity."
+        f"{selection.get('diversity', '?')} on diversity{exploring}."
     )
 
 
@@ -89,15 +93,32 @@ def _verifying(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
             "There was no oracle: what is called a label here is the surrogate's own prediction, "
             "as in the published one-pass system."
         )
-    name = _ORACLES.get(kind, kind)
-    settings = _section(oracle, "settings")
-    if kind == "ase":
-        name = f"{settings.get('calculator', settings.get('factory', 'an ASE calculator'))} (ASE)"
     f = summary.funnel
+    counted = f"{f.verified} labels, {f.failed} given up after retries"
+    *cheap, last = (oracle, *(oracle.get("then") or ()))
+    if not cheap:
+        return f"The chosen were verified by {_oracle(last)}: {counted}."
+    before = ", then ".join(_oracle(stage) for stage in cheap)
+    best = f"the best of them, up to {last.get('budget', '?')} per round"
     return (
-        f"The chosen were verified by {name} on ideal structures unless its settings relax them: "
-        f"{f.verified} labels, {f.failed} given up after retries."
+        f"The chosen were labelled by {before}; {best}, were verified by {_oracle(last)}: "
+        f"{counted}. Only these are called verified."
     )
+
+
+def _oracle(stage: Mapping[str, Any]) -> str:
+    """A stage's method, and on which structures it was used."""
+    kind, settings = str(stage.get("kind", "?")), _section(stage, "settings")
+    name = _ORACLES.get(kind, kind)
+    if kind == "ase":
+        name = f"{settings.get('calculator', 'an ASE calculator')} (ASE)"
+    elif kind == "xtb":
+        name = f"{settings.get('method', 'GFN1-xTB')} (tblite)"
+    elif kind == "external":
+        name = f"{settings.get('method', 'calculations elsewhere')}, imported"
+    if kind in ("xtb", "ase"):
+        name += " on relaxed structures" if settings.get("relax") else " on ideal structures"
+    return name
 
 
 def _learning(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
@@ -106,8 +127,12 @@ def _learning(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
         return f"{again}."
     adapter, learn = _section(config, "adapter"), _section(config, "learn")
     rank = f"rank {adapter.get('rank', '?')}, learning rate {adapter.get('learning_rate', '?')}"
+    if _section(config, "proposer").get("feedback") is False:
+        return f"{again}; the adapter ({rank}) was trained once, before the first round."
+    begun = "on from the one before"
+    if learn.get("start_from", "base") == "base":
+        begun = "anew from the base"
     return (
-        f"{again}, and the adapter ({rank}) trained anew from the "
-        f"{learn.get('start_from', 'base')}: every verified candidate became an instruction with "
-        "the properties that it really has."
+        f"{again}, and the adapter ({rank}) trained {begun}: every verified candidate became an "
+        "instruction with the properties that it really has."
     )
