@@ -20,6 +20,13 @@ def generate(context: Context, number: int, run: StepRun) -> None:
     samples = context.proposer.propose(context, number, run)
     run.record_samples(samples)
     run.info["samples"] = len(samples)
+    if not samples:
+        message = (
+            f"{context.config.proposer.kind} found nothing new to propose; loosen "
+            "the rules, or take an oracle that knows more than the dataset"
+        )
+        run.record_event(message, level="warning")
+        context.progress.message("warning", f"round {number}: {message}")
 
 
 def check(context: Context, number: int, run: StepRun) -> None:

@@ -57,7 +57,7 @@ def _space(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
 def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
     kind, generation = proposer_of(summary.campaign), _section(config, "generation")
     rounds = f"{generation.get('samples', '?')} proposals in each of {summary.planned} rounds"
-    if kind in ("llm", "llm-fixed"):
+    if kind == "llm":
         base = str(config.get("base_model", "a base model")).rstrip("/").rsplit("/", 1)[-1]
         constrained = (
             " under a grammar of the rules" if generation.get("constrained", False) else ""
