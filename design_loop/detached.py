@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 LOCK = "driver.lock"
 _LAUNCH_LOCK = ".launch.lock"
 _LAUNCH_S = 60.0
+#: The ledger's address may hold a password, and everybody on a machine may read command lines.
+_STORE = "DESIGN_LOOP_DRIVER_STORE"
 #: Of Ray's variables in a worker these are the user's own; the others bind a process to it.
 _KEPT = {"RAY_TMPDIR", "RAY_USAGE_STATS_ENABLED"}
 
@@ -77,10 +79,10 @@ def launch(campaign: str, workdir: Path, store: str, expected: str, most: int | 
         if campaign in living:
             raise DesignLoopError(f"{campaign}: its driver is starting or at work already")
         command = [sys.executable, "-m", "design_loop.detached", campaign, "--workdir", workdir]
-        command += ["--store", store, "--expected", expected, "--launch"]
+        command += ["--expected", expected, "--launch"]
         done = subprocess.run(
             list(map(str, command)),
-            env=_environment(),
+            env={**_environment(), _STORE: store},
             capture_output=True,
             text=True,
             timeout=_LAUNCH_S,
@@ -144,18 +146,19 @@ def _drive(arguments: argparse.Namespace) -> int:
     from design_loop.results import leave_results
 
     os.set_inheritable(arguments.lock, False)  # held by this process alone
+    store = os.environ.pop(_STORE)  # nor is it for the processes that it starts
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} driver, process {os.getpid()}", flush=True)
     expected = CampaignState(arguments.expected)
     try:
         with PlainProgress(sys.stdout) as progress, stoppable(lambda: "nothing is lost"):
             summary = resume(
-                arguments.campaign, arguments.workdir, arguments.store, progress, expected=expected
+                arguments.campaign, arguments.workdir, store, progress, expected=expected
             )
-        with Ledger(arguments.store, create=False) as ledger:
+        with Ledger(store, create=False) as ledger:
             leave_results(ledger, summary)
     except (DesignLoopError, OSError) as error:
         log.error("%s", error)
-        with Ledger(arguments.store, create=False) as ledger:
+        with Ledger(store, create=False) as ledger:
             ledger.event(arguments.campaign, f"driver: {error}", level="error")
         return 1
     return 0
@@ -166,11 +169,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m design_loop.detached")
     parser.add_argument("campaign")
     parser.add_argument("--workdir", type=Path, required=True)
-    parser.add_argument("--store", required=True)
     parser.add_argument("--expected", required=True)
     parser.add_argument("--lock", type=int)
     parser.add_argument("--launch", action="store_true")
     arguments = parser.parse_args()
+    if not os.environ.get(_STORE):
+        parser.error(f"{_STORE} names no ledger")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     if arguments.launch:
         _start(arguments)
