@@ -86,9 +86,8 @@ def judge(
             alike.append(
                 f"mean distance {now.distance:.2f}, {before('distance'):.2f} in the first rounds"
             )
-    if compare:
-        if 1 - now.repeated < settings.fraction * (1 - before("repeated")):
-            repeats.append(f"{now.repeated:.0%} repeat what earlier rounds proposed")
+    if compare and 1 - now.repeated < settings.fraction * (1 - before("repeated")):
+        repeats.append(f"{now.repeated:.0%} repeat what earlier rounds proposed")
     return Verdict((*alike, *repeats), bool(alike))
 
 
