@@ -69,7 +69,7 @@ def test_no_valid_answer_is_no_collapse(ruler):
     ("changed", "said", "uniform"),
     [
         ({"unique": 0.3}, "30% of the valid answers are different", True),
-        ({"compositions": 5.0, "unique": 0.55}, "5.0 compositions in effect, 12.0 in the first rounds", True),
+        ({"compositions": 5.0, "unique": 0.55}, "5.0 compositions in effect, 12.0 in", True),
         ({"distance": 4.0, "unique": 0.55}, "mean distance 4.00, 9.00", True),
         ({"repeated": 0.6}, "60% repeat what earlier rounds proposed", False),
     ],
