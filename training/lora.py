@@ -233,14 +233,25 @@ def _collect(checkpoint: Any, work: Path, spec: AdapterSpec) -> None:
 
 @contextmanager
 def ray_running() -> Iterator[None]:
-    """Ray as it is found, or a small one started here and stopped after."""
+    """Ray as this process has it, the cluster of RAY_ADDRESS, or a small one of its own.
+
+    A cluster that merely runs on the same machine is somebody else's and left alone.
+    """
     import ray
 
     if ray.is_initialized():
         yield
         return
-    # Logical CPUs: more than a small machine has, so that controller and workers find room.
-    ray.init(num_cpus=max(4, os.cpu_count() or 1), include_dashboard=False, log_to_driver=False)
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(log_to_driver=False)
+    else:
+        # Logical CPUs: more than a small machine has, so that controller and workers find room.
+        ray.init(
+            address="local",
+            num_cpus=max(4, os.cpu_count() or 1),
+            include_dashboard=False,
+            log_to_driver=False,
+        )
     try:
         yield
     finally:

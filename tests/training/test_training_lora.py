@@ -142,7 +142,7 @@ def toy(tmp_path_factory):
     pretrain(copied_digits, tiny_tokenizer(), folder / "base", settings, dtype="float32")
     write_examples(digit_examples(300, 1), folder / "train.jsonl")
     write_examples(digit_examples(60, 2), folder / "held_out.jsonl")
-    ray.init(num_cpus=6, include_dashboard=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=6, include_dashboard=False, log_to_driver=False)
     yield folder
     ray.shutdown()
 
