@@ -18,12 +18,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
+from workload import add_rules, requests_of
 
 from defects.errors import ParseError
-from defects.hosts import get_host
-from defects.rules import Rules
-from defects.text import Frame, Request, build_prompt, longest_answer, parse_answer, random_frame
+from defects.text import Request, build_prompt, longest_answer, parse_answer
 from serve.app import deploy
 from serve.client import ServeClient
 from serve.config import ServeConfig
@@ -31,7 +29,6 @@ from serve.constraints import constraint_of
 from training.bundled import resolve_base
 
 PER_PROMPT = 4
-PROPERTIES = {"homo_lumo_gap": (0.3, 1.5), "formation_energy_per_site": (0.1, 1.5)}
 
 
 def untrained(folder: Path, seed: int) -> Path:
@@ -45,19 +42,6 @@ def untrained(folder: Path, seed: int) -> Path:
     for file in shipped.glob("tokenizer*"):
         shutil.copy(file, folder)
     return folder
-
-
-def requests_of(fmt: str, number: int, args: argparse.Namespace) -> list[Request]:
-    """Requests for random values, in the full format each in a frame of its own."""
-    rng = np.random.default_rng(args.seed)
-    host = get_host(args.host, args.supercell)
-    rules = Rules(defects=tuple(args.defect), max_defects=args.max_defects)
-    found = []
-    for _ in range(number):
-        asked = {name: float(rng.uniform(*bounds)) for name, bounds in PROPERTIES.items()}
-        frame = random_frame(host, rng) if fmt == "full" else Frame()
-        found.append(Request(host, rules, asked, frame))
-    return found
 
 
 def measure(
@@ -111,12 +95,8 @@ def main() -> None:
     parser.add_argument("--compact", type=int, default=1024, help="samples, 0 for none")
     parser.add_argument("--full", type=int, default=64, help="samples, 0 for none")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--host", default="MoS2")
-    parser.add_argument("--supercell", default="4x4")
-    parser.add_argument("--defect", nargs="+", default=["V_Mo", "V_S", "W_Mo", "Se_S"])
-    parser.add_argument("--max-defects", type=int, default=6)
     parser.add_argument("--top-p", type=float, default=0.9)
-    parser.add_argument("--seed", type=int, default=0)
+    add_rules(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="design-loop-") as scratch:
         base = (
