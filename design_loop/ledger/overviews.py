@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, func, select
 
 from design_loop.ledger import tables as t
-from design_loop.ledger.queries import of_round
+from design_loop.ledger.queries import label_of, of_round
 from design_loop.ledger.records import Candidate, Funnel, Label, Prediction
 from design_loop.ledger.states import Source
 
@@ -120,18 +120,7 @@ def labelled(connection: Connection, campaign: str, source: Source) -> list[Labe
         candidate = Candidate(
             row.candidate, row.configuration, row.description, row.asked, row.proposed
         )
-        label = Label(
-            candidate=row.candidate,
-            configuration=row.configuration,
-            source=Source(row.source),
-            properties=row.properties,
-            round=row.round,
-            oracle_key=row.oracle_key,
-            seconds=row.seconds,
-            time=row.time,
-            origin=row.origin,
-        )
-        found.append(Labelled(candidate, label, prediction, surrogate))
+        found.append(Labelled(candidate, label_of(row), prediction, surrogate))
     return found
 
 

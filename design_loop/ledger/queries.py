@@ -200,7 +200,7 @@ def labels(
     if source is not None:
         statement = statement.where(table.c.source == source)
     rows = connection.execute(statement.order_by(table.c.time, table.c.candidate))
-    return [_label(row) for row in rows]
+    return [label_of(row) for row in rows]
 
 
 def verified(connection: Connection, campaign: str) -> list[Verified]:
@@ -274,7 +274,8 @@ def _prediction(row: Row[Any]) -> Prediction:
     return Prediction(row.candidate, row.mean, row.std, row.surrogate_error, row.out_of_domain)
 
 
-def _label(row: Row[Any]) -> Label:
+def label_of(row: Row[Any]) -> Label:
+    """The label of a row that has its columns, the candidate's configuration among them."""
     return Label(
         candidate=row.candidate,
         configuration=row.configuration,
