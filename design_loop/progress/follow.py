@@ -44,6 +44,7 @@ class Follower:
         self._ledger, self._id = ledger, campaign
         self._progress, self._state = progress, state
         self._begun = False
+        self._lag = 0.0
         self._told: dict[tuple[int, str], Any] = {}
         self._rounds: set[int] = set()
         self._event = 0
@@ -61,6 +62,8 @@ class Follower:
         LedgerError
             The ledger does not answer; the next look may find it again.
         """
+        # One offset per look: with one per time, two moments could change places between them.
+        self._lag = self._state.clock() - datetime.now(UTC).timestamp()
         found = self._ledger.campaign(self._id)
         if not self._begun:
             self._begin(found)
@@ -151,7 +154,7 @@ class Follower:
 
     def _clock(self, moment: datetime) -> float:
         """A time of the ledger on the display's clock."""
-        return self._state.clock() - (datetime.now(UTC) - moment).total_seconds()
+        return moment.timestamp() + self._lag
 
 
 def follow(
