@@ -42,7 +42,8 @@ def compare(
 ) -> None:
     """Run proposers on one task with equal budgets; the same command again goes on.
 
-    Writes compare.html, compare.csv (a row per oracle call) and compare.json.
+    Writes compare.html, compare.csv (a row per oracle call), arms.csv (a row per arm) and
+    compare.json.
     """
     from design_loop.cli.campaign import read_campaign
     from design_loop.compare.run import compare as run_comparison

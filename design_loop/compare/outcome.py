@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from design_loop.campaign.propose import NOT_IN_TABLE
 from design_loop.ledger import Label, Ledger, Source, Step
 from design_loop.summary import campaign_targets, meets_all, target_error
 
@@ -43,9 +42,11 @@ class Outcome:
     ----------
     arm, seed, campaign
         Which.
+    samples : int
+        Answers that the proposer gave, invalid, repeated and unlabelable ones among them.
     proposals : int
-        Configurations or answers that the proposer gave; with a table as oracle only what the
-        table could label, and what is no configuration at all.
+        New valid proposals: what passed the check and the campaign did not have before. With a
+        table as oracle all proposers get equally many of these, elsewhere of the answers.
     evaluations : int
         Configurations that the surrogate saw: the candidates, and those inside the proposer.
     failed : int
@@ -58,6 +59,7 @@ class Outcome:
     arm: str
     seed: int
     campaign: str
+    samples: int
     proposals: int
     evaluations: int
     failed: int
@@ -114,7 +116,8 @@ def read_outcome(
         arm=arm,
         seed=seed,
         campaign=campaign,
-        proposals=funnel.samples - funnel.drops.get(NOT_IN_TABLE, 0),
+        samples=funnel.samples,
+        proposals=funnel.candidates,
         evaluations=funnel.predicted + inside,
         failed=funnel.failed,
         seconds=_startup(steps, found.created) + sum(s.seconds or 0.0 for s in steps),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from design_loop.compare.outcome import Outcome
-from design_loop.compare.tables import cells, headings, summarise, write_whole
+from design_loop.compare.tables import rows_and_headings, write_whole
 from design_loop.config import CampaignConfig
 from design_loop.summary import error_unit
 from design_loop.views.charts import Scale, ticks
@@ -51,9 +51,11 @@ def build_page(outcomes: Sequence[Outcome], config: CampaignConfig) -> str:
     targets = tag("ul", join(tag("li", t.text()) for t in config.targets))
     budget = (
         f"{config.rounds} rounds of {config.generation.samples} proposals and "
-        f"{config.selection.budget} oracle calls for every proposer. Lines are means over the "
-        "seeds, bands reach from the worst to the best seed. Hits are verified by the oracle and "
-        "were not in the dataset. Surrogate calls count those inside a proposer."
+        f"{config.selection.budget} oracle calls for every proposer. Samples are answers given; "
+        "new valid proposals are those that passed the check and were new, and with a table as "
+        "oracle the budget is over these. Lines are means over the seeds; bands and brackets reach "
+        "from the worst to the best seed; intervals are Student's t for the mean. Hits are verified"
+        " by the oracle and were not in the dataset. Surrogate calls count those inside a proposer."
     )
     unit = error_unit(config.targets, config.own_properties)
     distance = f"best error ({unit})" if unit else "best error"
@@ -62,11 +64,11 @@ def build_page(outcomes: Sequence[Outcome], config: CampaignConfig) -> str:
         for what, y_label in ((_hits, "verified hits"), (_best, distance))
         for x, x_label in ((_by_call, "oracle calls"), (_by_time, "seconds"))
     ]
-    rows = [cells(row) for row in summarise(outcomes)]
+    names, rows = rows_and_headings(outcomes, config)
     body = tag(
         "main",
         tag("header", tag("h1", f"{config.name}: proposers compared"), targets, tag("p", budget)),
-        tag("section", tag("h2", "Table"), table(headings(config), rows)),
+        tag("section", tag("h2", "Table"), table(names, rows)),
         tag(
             "section",
             tag("h2", "Curves"),

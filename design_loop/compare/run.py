@@ -13,7 +13,7 @@ from design_loop.campaign.services import start_services
 from design_loop.compare.arms import arm_config
 from design_loop.compare.outcome import Outcome, read_outcome
 from design_loop.compare.page import write_page
-from design_loop.compare.tables import write_csv, write_json
+from design_loop.compare.tables import write_arms_csv, write_csv, write_json
 from design_loop.config import CampaignConfig
 from design_loop.ledger import CampaignState, Ledger
 from design_loop.progress import Progress, SilentProgress
@@ -46,8 +46,8 @@ def compare(
     seeds : int
         How many.
     out : Path
-        Gets ``compare.html``, ``compare.csv`` (a row per oracle call), ``compare.json``, the ledger
-        and the campaigns' folders.
+        Gets ``compare.html``, ``compare.csv`` (a row per oracle call), ``arms.csv`` (a row per
+        arm), ``compare.json``, the ledger and the campaigns' folders.
     progress : callable, optional
         Arm and seed to the display of that campaign.
     services : callable, optional
@@ -84,6 +84,7 @@ def compare(
             found.append(read_outcome(ledger, campaign[0], arm, seed, known))
         found.sort(key=lambda o: (arms.index(o.arm), o.seed))
         write_csv(found, config, out / "compare.csv")
+        write_arms_csv(found, out / "arms.csv")
         write_json(found, config, out / "compare.json")
         write_page(found, config, out / "compare.html")
     return found

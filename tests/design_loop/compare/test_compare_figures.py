@@ -7,13 +7,24 @@ import json
 from html.parser import HTMLParser
 
 import pytest
+from fake_campaign import FakeCampaign
 
 from defects.errors import ConfigError
 from design_loop.compare.arms import ARMS, arm_config
-from design_loop.compare.outcome import Call, Outcome
+from design_loop.compare.outcome import Call, Outcome, read_outcome
 from design_loop.compare.page import build_page, mean_curve
-from design_loop.compare.tables import Spread, compare_table, summarise, write_csv, write_json
+from design_loop.compare.tables import (
+    Spread,
+    compare_table,
+    mean_interval,
+    rows_and_headings,
+    summarise,
+    write_arms_csv,
+    write_csv,
+    write_json,
+)
 from design_loop.config import load_preset, parse_campaign
+from design_loop.ledger import Ledger
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +36,7 @@ def _outcome(arm, seed, errors, known=()):
     calls = tuple(
         Call(i + 1, 2.0 * (i + 1), e == 0, i not in known, e) for i, e in enumerate(errors)
     )
-    return Outcome(arm, seed, f"{arm}-{seed}", 40, 44, 1, 30.0, calls)
+    return Outcome(arm, seed, f"{arm}-{seed}", 90, 40, 44, 1, 30.0, calls)
 
 
 OUTCOMES = [
@@ -46,6 +57,35 @@ def test_hits_of_the_dataset_are_no_discoveries():
     assert rows["nearest"].known_hits.mean == 2
     assert rows["random"].best_error.mean == pytest.approx(0.15)
     assert rows["random"].calls.mean == 4  # the one that failed has cost a call, too
+
+
+def test_intervals_are_student_t_over_seeds_and_never_negative():
+    # From a table: 4.30265 at 2 degrees of freedom. The variance of 14, 18, 13 is 7.
+    low, high = mean_interval([14, 18, 13])
+    assert (low, high) == pytest.approx(
+        (15 - 4.30265 * (7 / 3) ** 0.5, 15 + 4.30265 * (7 / 3) ** 0.5)
+    )
+    assert mean_interval([0, 1])[0] == 0
+    assert mean_interval([0, 1])[1] == pytest.approx(0.5 + 12.7062 * 0.5, rel=1e-4)
+    assert mean_interval([3]) is None
+
+
+def test_hits_are_shown_relative_to_random_only_where_that_arm_is_there(config):
+    more = [*OUTCOMES, _outcome("tpe", 0, [0.0, 0.0, 0.1])]
+    rows = {row.arm: row for row in summarise(more)}
+    assert rows["tpe"].times_random == 4
+    assert rows["random"].times_random == 1
+    names, [first, *_] = rows_and_headings(more, config)
+    shown = dict(zip(names, first, strict=True))
+    assert shown["hits / random"] == "1.00"
+    assert shown["95 % interval"] == "0.0 to 6.9"
+    assert (shown["samples"], shown["new valid proposals"]) == ("90", "40")
+    names, [only] = rows_and_headings(more[-1:], config)
+    assert "hits / random" not in names
+    assert len(only) == len(names)
+    assert dict(zip(names, only, strict=True))["95 % interval"] == "-"
+    misses = [_outcome("random", 0, [0.1]), more[-1]]
+    assert [row.times_random for row in summarise(misses)] == [None, None]  # nothing to divide by
 
 
 def test_spreads_in_words():
@@ -70,7 +110,18 @@ def test_files_hold_every_call_and_the_table(tmp_path, config):
     content = json.loads((tmp_path / "c.json").read_text())
     assert content["task"]["name"] == "quickstart"
     assert [a["arm"] for a in content["arms"]] == ["random", "nearest"]
+    random, nearest = content["arms"]
+    assert random["hits_interval"][0] == 0
+    assert nearest["hits_interval"] is None
+    assert (content["runs"][0]["samples"], content["runs"][0]["proposals"]) == (90, 40)
     assert compare_table(OUTCOMES, config).row_count == 2
+    write_arms_csv([*OUTCOMES, _outcome("tpe", 0, [])], tmp_path / "arms.csv")
+    arms = {row["arm"]: row for row in csv.DictReader((tmp_path / "arms.csv").open())}
+    assert arms["random"]["hits_mean"] == "0.5"
+    assert float(arms["random"]["hits_interval_high"]) == pytest.approx(6.853, abs=1e-3)
+    assert arms["nearest"]["hits_interval_high"] == ""
+    assert arms["tpe"]["best_error_mean"] == ""
+    assert arms["tpe"]["samples_high"] == "90"
 
 
 class _Links(HTMLParser):
@@ -92,6 +143,8 @@ def test_the_page_needs_nothing_else(config):
     assert "<b>" not in page.replace("<b></b>", "")
     assert parser.tags.count("polyline") == 3 * 4
     assert "random: 0.5 [0, 1]" in page
+    assert "0.0 to 6.9" in page
+    assert "hits / random" in page
 
 
 def test_a_page_without_labels_says_so(config):
@@ -113,6 +166,16 @@ def test_arms_differ_in_nothing_but_the_proposer(config):
     assert arm_config(config, "llm-frozen", 0).proposer.feedback is False
     with pytest.raises(ConfigError, match="did you mean 'genetic'"):
         arm_config(config, "genetics", 0)
+
+
+def test_answers_and_what_is_new_among_them_are_told_apart(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        campaign = FakeCampaign(ledger, tmp_path).run()
+        found = read_outcome(ledger, campaign, "llm", 0, known=())
+        drops = sum(ledger.funnel(campaign).drops.values())
+    assert found.samples == 120
+    assert found.proposals == 120 - drops
+    assert 0 < drops < 120
 
 
 def test_settings_of_the_task_hold_for_the_arm_of_its_kind(config):

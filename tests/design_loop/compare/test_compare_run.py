@@ -42,6 +42,7 @@ def test_arms_run_once_each_at_equal_budgets_without_a_language_model(tmp_path):
     assert begun == ["random", "nearest"]  # the first was not run again
     assert both[0] == first[0]
     assert [o.proposals for o in both] == [16, 16]
+    assert [o.samples for o in both] == [16, 16]
     assert [len(o.calls) for o in both] == [4, 4]
     assert all(c.new for c in both[0].calls)
     assert not any(c.new for c in both[1].calls)
