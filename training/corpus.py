@@ -127,8 +127,9 @@ def example(part: Part, rng: np.random.Generator, anchor: float = 0.5) -> tuple[
     rules = random_rules(part, rng)
     configuration = random_configuration(host, rules, rng)
     properties = random_request(configuration, rng)
+    placement = "anchored" if rng.random() < anchor else "random"
     return training_pair(
-        configuration, rules, properties, part.fmt, rng, keep_all=1.0, anchor=anchor
+        configuration, rules, properties, part.fmt, rng, keep_all=1.0, placement=placement
     )
 
 

@@ -18,6 +18,7 @@ from defects.hosts import Host
 from defects.properties import Property
 from defects.rules import Rules
 from defects.text import FORMATS, training_pair
+from defects.text.augment import PLACEMENTS, Placement
 from training.examples import Example
 from training.once import once_per_file
 
@@ -145,8 +146,10 @@ class InstructionSource:
         Which properties may be asked for.
     keep_all : float
         Probability that all known ones are asked for at once.
-    anchor : float
-        See `defects.text.training_pair`.
+    placement : {"canonical", "anchored", "random"}
+        Which member of a configuration's class is shown. One and the same by default: nothing has to
+        be learnt of the group then, and all of a short training goes into which crystal has which
+        properties.
     own : mapping
         A user's own properties by name: their units and decimals.
     replay : float or None
@@ -157,13 +160,15 @@ class InstructionSource:
     fmt: str
     properties: tuple[str, ...]
     keep_all: float = 0.5
-    anchor: float = 1.0
+    placement: Placement = "canonical"
     replay: float | None = None
     own: Mapping[str, Property] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.fmt not in FORMATS:
             raise ValueError(f"format {self.fmt!r} is none of {', '.join(FORMATS)}")
+        if self.placement not in PLACEMENTS:
+            raise ValueError(f"placement {self.placement!r} is none of {', '.join(PLACEMENTS)}")
 
     def configuration_keys(self) -> list[str]:
         """Keys of all configurations, sorted; those learnt earlier are among them."""
@@ -189,7 +194,7 @@ class InstructionSource:
                 self.fmt,
                 rng,
                 keep_all=self.keep_all,
-                anchor=self.anchor,
+                placement=self.placement,
                 own=self.own,
             )
             examples.append(Example(prompt, answer))
@@ -199,9 +204,8 @@ class InstructionSource:
 def resampled(items: Sequence[Instruction], rng: np.random.Generator) -> list[Instruction]:
     """As many items, each as often as its weight says: systematic resampling.
 
-    The expected gradient is that of a weighted loss. But a heavy instruction is shown under several
-    symmetry operations instead of one of them many times, and the steps of a short training are
-    spent on what counts. Each is there the whole number of times below or above n·w/Σw
+    The expected gradient is that of a weighted loss. But the steps of a short training are spent on
+    what counts, and a heavy instruction is shown with several subsets of its properties. Each is there the whole number of times below or above n·w/Σw
     (Kitagawa 1996, J. Comput. Graph. Stat. 5, 1); equal weights leave the items as they are.
     """
     weights = np.array([item.weight for item in items])

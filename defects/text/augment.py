@@ -1,13 +1,14 @@
 """Training examples from labelled configurations, a new face of each at every epoch.
 
-A configuration's properties do not change under the host's symmetry group, so each sample shows a
-random member of its class; the `full` format is written in a random frame; and the request names a
+A configuration's properties do not change under the host's symmetry group, so that a sample may show
+any member of its class; the `full` format is written in a random frame; and the request names a
 random subset of the known properties, so that any subset can be asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -17,6 +18,11 @@ from defects.rules import Rules
 from defects.text.formats import build_answer, build_prompt
 from defects.text.frame import Frame, random_frame
 from defects.text.request import Request
+
+#: Which member of a configuration's class a sample shows: always the same one; a random one with
+#: one of its defects in the first cell; or a random one.
+Placement = Literal["canonical", "anchored", "random"]
+PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
 
 
 def random_member(configuration: Configuration, rng: np.random.Generator) -> Configuration:
@@ -63,7 +69,7 @@ def training_pair(
     rng: np.random.Generator,
     *,
     keep_all: float = 0.5,
-    anchor: float = 0.0,
+    placement: Placement = "random",
     own: Mapping[str, Property] | None = None,
 ) -> tuple[str, str]:
     """One (prompt, answer) pair with every augmentation applied.
@@ -79,23 +85,29 @@ def training_pair(
     rng : numpy Generator
     keep_all : float
         Probability that every property is asked for.
-    anchor : float
-        Probability that the sample is translated so that a random defect lies in cell (0, 0);
-        otherwise its place in the cell is random.
+    placement : {"random", "anchored", "canonical"}
+        Which member of its class is shown.
     own : mapping, optional
         A user's own properties by name: their units and decimals.
     """
-    ours = rules.on(configuration.host)
-    if ours.site_specific:
-        # The host's group carries defects out of the places that the rules speak of.
-        shown = ours.image(configuration, rng) or configuration
-    else:
-        shown = random_member(configuration, rng)
-        if configuration.n_defects and rng.random() < anchor:
-            shown = anchored(shown, rng)
+    shown = _placed(configuration, rules, placement, rng)
     names = random_subset(list(properties), rng, keep_all)
     frame = random_frame(configuration.host, rng) if fmt == "full" else Frame()
     request = Request(
         configuration.host, rules, {n: properties[n] for n in names}, frame, own or {}
     )
     return build_prompt(request, fmt), build_answer(shown, request, fmt)
+
+
+def _placed(
+    configuration: Configuration, rules: Rules, placement: Placement, rng: np.random.Generator
+) -> Configuration:
+    ours = rules.on(configuration.host)
+    if placement == "canonical":
+        shown = configuration.canonical()
+        return (ours.image(shown) or configuration) if ours.site_specific else shown
+    if ours.site_specific:
+        # The host's group carries defects out of the places that the rules speak of.
+        return ours.image(configuration, rng) or configuration
+    shown = random_member(configuration, rng)
+    return anchored(shown, rng) if placement == "anchored" and shown.n_defects else shown

@@ -42,12 +42,14 @@ def test_an_epoch_of_instructions_does_not_read_them_again(tmp_path, monkeypatch
     rules = Rules(defects=("V_S", "Se_S"), max_defects=2)
     rng = np.random.default_rng(0)
     items = [
-        instructions.Instruction(random_configuration(host, rules, rng), {"homo": float(i)})
+        instructions.Instruction(
+            random_configuration(host, rules, rng), {"homo": float(i), "lumo": i + 1.0}
+        )
         for i in range(5)
     ]
     path = tmp_path / "i.jsonl"
     instructions.write_instructions(path, host, rules, items)
-    source = instructions.InstructionSource(str(path), "compact", ("homo",))
+    source = instructions.InstructionSource(str(path), "compact", ("homo", "lumo"))
     built: list[object] = []
     real = instructions._instruction
     monkeypatch.setattr(

@@ -23,7 +23,7 @@ from defects.text import (
     random_frame,
     training_pair,
 )
-from defects.text.augment import anchored
+from defects.text.augment import anchored, random_member
 from defects.text.frame import lattice_rotations
 
 HOST = get_host("MoS2", "4x4")
@@ -123,12 +123,39 @@ def test_training_pairs_show_members_of_the_class(fmt):
     c = random_configuration(HOST, RULES, rng, 4)
     answers = set()
     for _ in range(20):
-        prompt, answer = training_pair(c, RULES, {"homo_lumo_gap": 0.5}, fmt, rng, anchor=0.5)
+        prompt, answer = training_pair(c, RULES, {"homo_lumo_gap": 0.5}, fmt, rng, placement="anchored")
         answers.add(answer)
         if fmt == "compact":
             assert parse_answer(answer, Request(HOST, RULES), fmt).key == c.key
         assert "homo_lumo_gap: 0.500 eV" in prompt
     assert len(answers) > 10
+
+
+def test_canonical_pairs_show_one_member_of_the_class():
+    rng = np.random.default_rng(0)
+    c = random_configuration(HOST, RULES, rng, 3)
+    answers = set()
+    for _ in range(10):
+        image = random_member(c, rng)
+        _, answer = training_pair(image, RULES, {}, "compact", rng, placement="canonical")
+        answers.add(answer)
+    (answer,) = answers
+    assert parse_answer(answer, Request(HOST, RULES), "compact").key == c.key
+
+
+def test_canonical_pairs_keep_rules_about_places():
+    rng = np.random.default_rng(1)
+    rules = Rules(defects=["V_S"], min_defects=2, max_defects=2, where={"S": "bottom"})
+    for _ in range(5):
+        c = random_configuration(HOST, rules, rng, 2)
+        found = {
+            training_pair(image, rules, {}, "compact", rng, placement="canonical")[1]
+            for image in (random_member(c, rng) for _ in range(8))
+        }
+        (answer,) = found
+        shown = parse_answer(answer, Request(HOST, rules), "compact")
+        assert shown.key == c.key
+        assert rules.on(HOST).as_placed(shown.changes) is None
 
 
 def test_any_subset_of_properties_is_asked_for():

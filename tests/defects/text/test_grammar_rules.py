@@ -126,7 +126,7 @@ def test_training_answers_keep_the_rules_where_they_lie():
     seen = set()
     for _ in range(30):
         drawn = random_configuration(MOS2, rules, rng).canonical()
-        _, answer = training_pair(drawn, rules, {}, "compact", rng, anchor=0.5)
+        _, answer = training_pair(drawn, rules, {}, "compact", rng, placement="anchored")
         assert answer_grammar(request, "compact").accepts(answer) if not seen else True
         found = parse_answer(answer, request, "compact")
         assert found.key == drawn.key
