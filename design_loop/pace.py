@@ -139,6 +139,17 @@ def planned_rounds(config: Mapping[str, Any], amendments: Sequence[Amendment]) -
     return int(config.get("rounds", 0)) + sum(a.rounds or 0 for a in amendments)
 
 
+def amended_from(amendment: Amendment, steps: Sequence[Step]) -> int:
+    """First round for which an amendment's budget counts: the one whose selection came after."""
+    begun = _selections(steps)
+    return 1 + max((n for n, time in begun.items() if time < amendment.time), default=0)
+
+
+def _selections(steps: Sequence[Step]) -> dict[int, datetime]:
+    """Round -> when its selection began."""
+    return {s.round: s.started for s in steps if s.name == "select" and s.started is not None}
+
+
 def planned_calls(
     config: Mapping[str, Any], amendments: Sequence[Amendment], steps: Sequence[Step]
 ) -> int:
@@ -154,7 +165,7 @@ def planned_calls(
         return int(oracle["then"][-1]["budget"]) * rounds
     first = int(config.get("selection", {}).get("budget", 0))
     changes = [(a.time, a.budget) for a in amendments if a.budget]
-    begun = {s.round: s.started for s in steps if s.name == "select" and s.started is not None}
+    begun = _selections(steps)
     total = 0
     for number in range(1, rounds + 1):
         at = begun.get(number)

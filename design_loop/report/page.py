@@ -55,6 +55,7 @@ def build_page(ledger: Ledger, campaign: str) -> str:
         sections.headline(summary),
         sections.candidates(summary),
         sections.methods(summary),
+        sections.changes(ledger, summary),
         sections.discovery(ledger, summary),
         sections.agreement(ledger, summary),
         sections.quality(summary),

@@ -11,6 +11,7 @@ from design_loop.summary import CampaignSummary
 from design_loop.tables import short_defects
 from design_loop.views import listings
 from design_loop.views.cards import NOTE, candidates_table, cards, cif_inside, no_link
+from design_loop.views.changes import changes_table
 from design_loop.views.charts import legend
 from design_loop.views.figures import (
     Figure,
@@ -44,6 +45,12 @@ def headline(summary: CampaignSummary) -> Markup:
 def methods(summary: CampaignSummary) -> Markup:
     """What was done."""
     return tag("section", tag("h2", "Methods"), methods_text(summary))
+
+
+def changes(ledger: Ledger, summary: CampaignSummary) -> Markup:
+    """What people changed: extensions, and where a fork comes from."""
+    listed = changes_table(ledger, summary)
+    return tag("section", tag("h2", "What was changed"), listed) if listed else Markup("")
 
 
 def candidates(summary: CampaignSummary) -> Markup:

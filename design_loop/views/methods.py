@@ -66,8 +66,32 @@ def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
             f"Proposed by a language model ({base}) with LoRA adapters, {rounds}: sampled"
             f"{constrained} at temperature {generation.get('temperature', '?')} from instructions "
             "that state the properties wanted (Al-Maeeni, Derkach, Ustyuzhanin 2024)."
+            f"{_adapting(generation)}"
         )
-    return f"Proposed by {_PROPOSERS.get(kind, kind)}, {rounds}."
+    adapting = _adapting(generation) if kind == "hybrid" else ""
+    return f"Proposed by {_PROPOSERS.get(kind, kind)}, {rounds}.{adapting}"
+
+
+def _adapting(generation: Mapping[str, Any]) -> str:
+    """How the settings of the sampling changed, where they did."""
+    adapt = _section(generation, "adapt")
+    if not adapt.get("enabled"):
+        return ""
+    within = ", ".join(
+        f"{words} in {low:g} to {high:g}"
+        for name, words in (
+            ("temperature", "temperature"),
+            ("top_p", "top_p"),
+            ("target_jitter", "widening of the targets"),
+        )
+        for low, high in (adapt.get(name) or (0, 0),)
+    )
+    return (
+        f" The settings adapted: in every round {adapt.get('arms', '?')} of them ({within}) were "
+        "tried side by side, the best so far with half of the prompts, and judged by their "
+        "yields against the configured one of the same round (tree-structured Parzen estimator, "
+        "Optuna); parts of a target that yielded more were asked for more often."
+    )
 
 
 def _screening(config: Mapping[str, Any]) -> str:
@@ -122,17 +146,31 @@ def _oracle(stage: Mapping[str, Any]) -> str:
 
 
 def _learning(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
-    again = "The surrogate was refitted to everything labelled after every round"
+    adapter, learn = _section(config, "adapter"), _section(config, "learn")
+    after = "every round" if learn.get("last_round", True) else "every round but the last"
+    again = f"The surrogate was refitted to everything labelled after {after}"
     if proposer_of(summary.campaign) not in ("llm", "hybrid"):
         return f"{again}."
-    adapter, learn = _section(config, "adapter"), _section(config, "learn")
     rank = f"rank {adapter.get('rank', '?')}, learning rate {adapter.get('learning_rate', '?')}"
+    taught = _distilling(learn)
     if _section(config, "proposer").get("feedback") is False:
-        return f"{again}; the adapter ({rank}) was trained once, before the first round."
+        return f"{again}; the adapter ({rank}) was trained once, before the first round.{taught}"
     begun = "on from the one before"
     if learn.get("start_from", "base") == "base":
         begun = "anew from the base"
     return (
         f"{again}, and the adapter ({rank}) trained {begun}: every verified candidate became an "
-        "instruction with the properties that it really has."
+        f"instruction with the properties that it really has.{taught}"
+    )
+
+
+def _distilling(learn: Mapping[str, Any]) -> str:
+    """What the surrogate taught the model, where it did."""
+    if not learn.get("distil"):
+        return ""
+    return (
+        f" Each time up to {learn['distil']} unlabelled configurations were taught beside them "
+        "with the surrogate's values (distillation, Hinton et al. 2015): those that it found "
+        "nearest to the targets, of ten times as many random ones, with a weight of "
+        f"{learn.get('unverified_weight', '?')}."
     )

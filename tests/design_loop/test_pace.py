@@ -9,7 +9,7 @@ import pytest
 from defects.properties import Property
 from defects.targets import Target
 from design_loop.ledger import Amendment, Campaign, CampaignState, Step, StepState
-from design_loop.pace import pace, planned_calls
+from design_loop.pace import amended_from, pace, planned_calls
 from design_loop.progress.state import in_unit
 from design_loop.summary import error_unit
 
@@ -59,6 +59,8 @@ def test_a_changed_budget_counts_from_the_next_selection_on():
     later = [*selects, *(_step(n, "select", "done", 1.0, NOW + n * hour) for n in (4, 5))]
     assert planned_calls(config, added, later) == 36 + 2 * 20
     during = [Amendment(1, NOW + 1.5 * hour, None, 20, "me")]
+    assert [amended_from(a, selects) for a in (*added, *during)] == [4, 2]
+    assert amended_from(during[0], []) == 1
     assert planned_calls(config, during, selects) == 12 + 2 * 20
     staged = config | {"oracle": {"kind": "xtb", "then": [{"kind": "ase", "budget": 4}]}}
     assert planned_calls(staged, added, selects) == 5 * 4

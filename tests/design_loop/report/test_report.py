@@ -133,6 +133,30 @@ def test_everything_from_outside_is_escaped(ledger, tmp_path):
     assert any(nasty in words for words in reader.words)
 
 
+def test_what_people_changed_is_told_with_its_time(ledger, tmp_path):
+    campaign = FakeCampaign(ledger, tmp_path)
+    campaign.run(rounds=2)
+    assert "What was changed" not in build_page(ledger, campaign.id)
+    ledger.extend(campaign.id, rounds=2)
+    ledger.extend(campaign.id, budget=9)
+    first, second = ledger.amendments(campaign.id)
+    words = _read(build_page(ledger, campaign.id)).words
+    assert f"{first.time:%Y-%m-%d %H:%M:%S}" in words
+    assert f"{second.time:%Y-%m-%d %H:%M:%S}" in words
+    assert "2 more rounds" in words
+    assert "up to 9 oracle calls per round from round 3 on" in words
+    model = ledger.adapters(campaign.id)[-1].name
+    fork = ledger.fork_campaign(campaign.id, campaign.config, tmp_path, adapter=model)
+    lineage = ledger.lineage(fork)
+    words = _read(build_page(ledger, fork)).words
+    assert f"{lineage.time:%Y-%m-%d %H:%M:%S}" in words
+    assert (
+        f"forked from {campaign.id} in its round 2: took over {lineage.labels} labels, began with "
+        f"its adapter {model}"
+    ) in words
+    assert lineage.labels > 1
+
+
 def test_a_campaign_that_just_began_has_a_report(ledger, tmp_path):
     name = FakeCampaign(ledger, tmp_path).id
     page = build_page(ledger, name)

@@ -42,3 +42,29 @@ def test_methods_tell_the_order_the_stages_and_what_was_added(tmp_path):
     assert "trained on from the one before" in other
     frozen = _words(summary, proposer={"kind": "llm", "feedback": False})
     assert "was trained once, before the first round" in frozen
+
+
+def test_methods_tell_adaptation_distillation_and_the_last_round_only_where_used(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        summary = summarise_campaign(ledger, FakeCampaign(ledger, tmp_path).id)
+    config = summary.campaign.config
+    usual = _words(summary)
+    assert "after every round, and" in usual
+    assert "side by side" not in usual
+    assert "distillation" not in usual
+    adapt = {**config["generation"]["adapt"], "enabled": True, "arms": 5}
+    learn = {**config["learn"], "distil": 300, "last_round": False}
+    used = _words(summary, generation={**config["generation"], "adapt": adapt}, learn=learn)
+    assert "in every round 5 of them (temperature in 0.7 to 1.6, top_p in 0.8 to 1, " in used
+    assert "up to 300 unlabelled configurations" in used
+    assert "with a weight of 0.5." in used
+    assert "after every round but the last, and" in used
+    hybrid = {"proposer": {"kind": "hybrid"}, "learn": learn}
+    refined = _words(summary, generation={**config["generation"], "adapt": adapt}, **hybrid)
+    assert "side by side" in refined
+    # A search has no model whose settings could adapt or that could be taught.
+    search = {"proposer": {"kind": "random"}, "learn": learn}
+    random = _words(summary, generation={**config["generation"], "adapt": adapt}, **search)
+    assert "side by side" not in random
+    assert "distillation" not in random
+    assert "after every round but the last." in random
