@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from design_loop.cli.output import Format, FormatOption, print_tables, stoppable
-
-if TYPE_CHECKING:
-    from design_loop.progress import Progress
 
 app = typer.Typer(help="Measure proposers against each other.", no_args_is_help=True)
 
@@ -51,16 +48,21 @@ def compare(
 
     config = read_campaign(file)
 
-    def display(arm: str, seed: int) -> Progress:
-        from design_loop.progress import campaign_progress
-
-        typer.echo(f"{arm}, seed {seed}", err=True)
-        return campaign_progress()
-
     with stoppable(lambda: "nothing is lost; the same command goes on"):
-        outcomes = run_comparison(config, proposer, seeds, out, progress=display)
+        outcomes = run_comparison(config, proposer, seeds, out)
     if fmt is Format.json:
         typer.echo((out / "compare.json").read_text(encoding="utf-8"), nl=False)
         return
     print_tables(compare_table(outcomes, config))
     typer.echo(f"Curves: {out / 'compare.html'}")
+
+
+@app.command(name="one", hidden=True)
+def one(out: Path, arm: str, seed: int) -> None:
+    """Drive a single campaign of a comparison; ``compare`` starts it."""
+    from design_loop.compare.run import drive_here
+    from design_loop.progress import campaign_progress
+
+    typer.echo(f"{arm}, seed {seed}", err=True)
+    with stoppable(lambda: "nothing is lost"):
+        drive_here(out, arm, seed, progress=campaign_progress())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from defects.errors import ConfigError
+from defects.errors import ConfigError, DesignLoopError
 from design_loop.campaign import driver
 from design_loop.campaign.context import load_data, settled
 from design_loop.campaign.driver import StartServices
@@ -14,12 +16,88 @@ from design_loop.compare.arms import arm_config
 from design_loop.compare.outcome import Outcome, read_outcome
 from design_loop.compare.page import write_page
 from design_loop.compare.tables import write_arms_csv, write_csv, write_json
-from design_loop.config import CampaignConfig
+from design_loop.config import CampaignConfig, load_campaign
 from design_loop.ledger import CampaignState, Ledger
 from design_loop.progress import Progress, SilentProgress
 
 #: The task of a comparison, kept in its folder.
 TASK = "task.yaml"
+#: How often a campaign is gone on with whose process was killed.
+REVIVALS = 2
+
+#: Folder, arm and seed of a campaign: begins it, or goes on with it, and returns at its end.
+Drive = Callable[[Path, str, int], None]
+
+
+def drive_here(
+    out: Path,
+    arm: str,
+    seed: int,
+    *,
+    progress: Progress | None = None,
+    services: StartServices = start_services,
+) -> None:
+    """Drive one campaign of a comparison to its end, in this process.
+
+    Parameters
+    ----------
+    out : Path
+        The comparison's folder; the task is read from it.
+    arm, seed
+        Which campaign.
+    progress : Progress, optional
+        Its display.
+    services : callable, optional
+        Brings the models up; replaced in tests.
+    """
+    config = load_campaign(out / TASK)
+    dataset = load_data(config)
+    planned = arm_config(settled(config, dataset), arm, seed)
+    store = _store(out)
+    display = progress or SilentProgress()
+    campaign = _existing(store, planned)
+    with display:
+        if campaign is None:
+            driver.start(planned, out, store, display, services, dataset)
+        elif campaign[1] is not CampaignState.DONE:
+            driver.resume(campaign[0], out, store, display, services, dataset)
+
+
+def drive_in_child(out: Path, arm: str, seed: int) -> None:
+    """Drive one campaign in a process of its own, which gets this one's terminal.
+
+    Campaigns of one process follow each other in one Ray client, one allocator and one table of
+    loaded libraries: an hour's comparison was ended by a fault of the second campaign's start.
+
+    Raises
+    ------
+    DesignLoopError
+        When the campaign ended with an error, or its process was killed again and again.
+    KeyboardInterrupt
+        When it was stopped by Ctrl-C.
+    """
+    module = [sys.executable, "-m", "design_loop.cli"]
+    command = [*module, "bench", "one", str(out), arm, str(seed)]
+    for _ in range(1 + REVIVALS):
+        with subprocess.Popen(command) as child:
+            try:
+                code = child.wait()
+            except KeyboardInterrupt:
+                # Ctrl-C reached the child, too; a signal to this process alone did not.
+                child.terminate()
+                child.wait()
+                raise
+        if code == 0:
+            return
+        if code == 130:
+            raise KeyboardInterrupt
+        if code > 0:
+            raise DesignLoopError(f"{arm}, seed {seed}: the campaign stopped, see above")
+        print(f"{arm}, seed {seed}: ended by signal {-code}; going on with it", file=sys.stderr)
+    raise DesignLoopError(
+        f"{arm}, seed {seed}: its process was killed {1 + REVIVALS} times, the last time by signal "
+        f"{-code}; the same command goes on"
+    )
 
 
 def compare(
@@ -28,8 +106,7 @@ def compare(
     seeds: int,
     out: Path,
     *,
-    progress: Callable[[str, int], Progress] = lambda arm, seed: SilentProgress(),
-    services: StartServices = start_services,
+    drive: Drive = drive_in_child,
 ) -> list[Outcome]:
     """Run every arm with every seed, and write the figures after each.
 
@@ -48,10 +125,8 @@ def compare(
     out : Path
         Gets ``compare.html``, ``compare.csv`` (a row per oracle call), ``arms.csv`` (a row per
         arm), ``compare.json``, the ledger and the campaigns' folders.
-    progress : callable, optional
-        Arm and seed to the display of that campaign.
-    services : callable, optional
-        Brings the models up; replaced in tests.
+    drive : callable, optional
+        Drives one campaign; in a process of its own by default.
 
     Returns
     -------
@@ -69,15 +144,12 @@ def compare(
     planned = [(arm, seed, arm_config(task, arm, seed)) for seed in range(seeds) for arm in arms]
     known = frozenset(r.configuration.key for r in dataset if r.properties)
     _claim(out, config)
-    store = str(out / "ledger.sqlite")
+    store = _store(out)
     found: list[Outcome] = []
     for arm, seed, planned_config in planned:
         campaign = _existing(store, planned_config)
-        with progress(arm, seed) as display:
-            if campaign is None:
-                driver.start(planned_config, out, store, display, services, dataset)
-            elif campaign[1] is not CampaignState.DONE:
-                driver.resume(campaign[0], out, store, display, services, dataset)
+        if campaign is None or campaign[1] is not CampaignState.DONE:
+            drive(out, arm, seed)
         campaign = _existing(store, planned_config)
         assert campaign is not None
         with Ledger(store, create=False) as ledger:
@@ -104,6 +176,10 @@ def _claim(out: Path, config: CampaignConfig) -> None:
             )
     except OSError as error:
         raise ConfigError(f"cannot write to {out}: {error.strerror or error}") from error
+
+
+def _store(out: Path) -> str:
+    return str(out / "ledger.sqlite")
 
 
 def _existing(store: str, config: CampaignConfig) -> tuple[str, CampaignState] | None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import functools
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from defects.errors import ConfigError
+from defects.errors import ConfigError, DesignLoopError
 from design_loop.campaign.services import start_services
-from design_loop.compare.run import compare
+from design_loop.compare import run
+from design_loop.compare.run import compare, drive_here, drive_in_child
 from design_loop.config import load_campaign
 from design_loop.ledger import CampaignState, Ledger
 from tests.design_loop.campaign.quick_services import write_campaign
@@ -35,10 +38,11 @@ def test_arms_run_once_each_at_equal_budgets_without_a_language_model(tmp_path):
         begun.append(config.proposer.kind)
         return start_services(config, folder, tell)
 
-    first = compare(task, ["random"], 1, out, services=services)
+    drive = functools.partial(drive_here, services=services)
+    first = compare(task, ["random"], 1, out, drive=drive)
     assert begun == ["random"]
     assert heavy & set(sys.modules) == before
-    both = compare(task, ["random", "nearest"], 1, out, services=services)
+    both = compare(task, ["random", "nearest"], 1, out, drive=drive)
     assert begun == ["random", "nearest"]  # the first was not run again
     assert both[0] == first[0]
     assert [o.proposals for o in both] == [16, 16]
@@ -58,6 +62,44 @@ def test_arms_run_once_each_at_equal_budgets_without_a_language_model(tmp_path):
     other = _task(tmp_path).model_copy(update={"rounds": 3})
     with pytest.raises(ConfigError, match="another task"):
         compare(other, ["random"], 1, out)
+
+
+@pytest.mark.slow
+def test_a_campaign_whose_process_dies_is_gone_on_with(tmp_path, monkeypatch, capfd):
+    task, out = _task(tmp_path), tmp_path / "out"
+    real, children = subprocess.Popen, []
+
+    def popen(command, **kwargs):
+        child = real(command, **kwargs)
+        children.append(command)
+        if len(children) == 1:
+            os.kill(child.pid, signal.SIGKILL)
+        return child
+
+    monkeypatch.setattr(run.subprocess, "Popen", popen)
+    [outcome] = compare(task, ["random"], 1, out)
+    assert len(children) == 2
+    assert len(outcome.calls) == 4
+    assert "random, seed 0: ended by signal 9; going on with it" in capfd.readouterr().err
+    again = compare(task, ["random"], 1, out)
+    assert again == [outcome]
+    assert len(children) == 2
+
+
+def test_a_campaign_that_stops_with_an_error_or_by_ctrl_c_ends_the_comparison(
+    tmp_path, monkeypatch
+):
+    codes, real = [1], subprocess.Popen
+
+    def popen(_command):
+        return real([sys.executable, "-c", f"import os; os._exit({codes.pop()})"])
+
+    monkeypatch.setattr(run.subprocess, "Popen", popen)
+    with pytest.raises(DesignLoopError, match="tpe, seed 4: the campaign stopped"):
+        drive_in_child(tmp_path, "tpe", 4)
+    codes.append(130)
+    with pytest.raises(KeyboardInterrupt):
+        drive_in_child(tmp_path, "tpe", 4)
 
 
 @pytest.mark.slow
