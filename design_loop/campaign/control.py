@@ -9,6 +9,7 @@ from collections.abc import Callable
 from design_loop.config import CampaignConfig
 from design_loop.config.amend import amended
 from design_loop.ledger import Ledger, LedgerError, Suspended
+from design_loop.pace import planned_calls
 
 log = logging.getLogger(__name__)
 
@@ -69,3 +70,8 @@ class Control:
     def amended(self) -> CampaignConfig:
         """The configuration with everything that was added since."""
         return amended(self._config, self._ledger.amendments(self._id))
+
+    def calls(self) -> int:
+        """Oracle calls that all rounds together may make; a changed budget counts from its own."""
+        amendments, steps = self._ledger.amendments(self._id), self._ledger.steps(self._id)
+        return planned_calls(self._config.model_dump(mode="json"), amendments, steps)

@@ -147,7 +147,7 @@ class _Driver:
         """Run every step that is not done; None for `expected` runs none."""
         ledger = self.ledger
         with ledger.lease(self.id):
-            self.progress.campaign_started(self.id, self.control.amended())
+            self.progress.campaign_started(self.id, self.control.amended(), self.control.calls())
             if expected is not None:
                 ledger.begin(self.id, expected)
                 try:
@@ -233,7 +233,7 @@ class _Driver:
         config = self.control.amended()
         if config != context.config:
             context.config = config
-            self.progress.campaign_extended(config)
+            self.progress.campaign_extended(config, self.control.calls())
         return config
 
     def _round(self, context: Context, number: int, steps: dict[str, Step]) -> None:

@@ -13,6 +13,7 @@ from defects.errors import ConfigError
 from design_loop.config import CampaignConfig
 from design_loop.config.amend import amended
 from design_loop.ledger import Campaign, CampaignState, Ledger, LedgerError, Step, StepState
+from design_loop.pace import planned_calls
 from design_loop.summary import summarise_campaign, summarise_round
 
 if TYPE_CHECKING:
@@ -83,10 +84,11 @@ class Follower:
             # An "info" would stand for what the running step is at.
             level = "note" if event.level == "info" else event.level
             self._progress.message(level, event.message)
-        config = amended(self._config, self._ledger.amendments(self._id))
+        amendments = self._ledger.amendments(self._id)
+        config = amended(self._config, amendments)
         if config != self._shown:
             self._shown = config
-            self._progress.campaign_extended(config)
+            self._progress.campaign_extended(config, planned_calls(found.config, amendments, steps))
         self._state.standing = self._standing(found)
         return found.state
 

@@ -74,11 +74,13 @@ class LiveProgress:
             self._console.print(draw(self._state, size))
         self._lines.end()
 
-    def campaign_started(self, campaign: str, config: CampaignConfig) -> None:
-        self._state.begin(campaign, config)
+    def campaign_started(
+        self, campaign: str, config: CampaignConfig, calls: int | None = None
+    ) -> None:
+        self._state.begin(campaign, config, calls)
 
-    def campaign_extended(self, config: CampaignConfig) -> None:
-        self._state.extend(config)
+    def campaign_extended(self, config: CampaignConfig, calls: int) -> None:
+        self._state.extend(config, calls)
 
     def step_started(self, number: int, step: str, detail: str = "") -> None:
         self._state.start_step(number, step, detail)

@@ -44,15 +44,17 @@ class PlainProgress:
     def __exit__(self, *_: object) -> None:
         self._file.flush()
 
-    def campaign_started(self, campaign: str, config: CampaignConfig) -> None:
+    def campaign_started(
+        self, campaign: str, config: CampaignConfig, calls: int | None = None
+    ) -> None:
         state = self._state
-        state.begin(campaign, config)
+        state.begin(campaign, config, calls)
         self._line(f"campaign {campaign}: {state.host}, {config.rounds} rounds")
         self._line(f"targets: {'; '.join(state.targets)}")
 
-    def campaign_extended(self, config: CampaignConfig) -> None:
-        self._state.extend(config)
-        self._line(f"extended: {config.rounds} rounds, {self._state.budget} oracle calls")
+    def campaign_extended(self, config: CampaignConfig, calls: int) -> None:
+        self._state.extend(config, calls)
+        self._line(f"extended: {config.rounds} rounds, {calls} oracle calls")
 
     def step_started(self, number: int, step: str, detail: str = "") -> None:
         self._state.start_step(number, step, detail)

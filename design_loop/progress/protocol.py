@@ -31,11 +31,21 @@ class Progress(Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
-    def campaign_started(self, campaign: str, config: CampaignConfig) -> None:
-        """The campaign with this id begins or goes on."""
+    def campaign_started(
+        self, campaign: str, config: CampaignConfig, calls: int | None = None
+    ) -> None:
+        """The campaign with this id begins or goes on.
 
-    def campaign_extended(self, config: CampaignConfig) -> None:
-        """Rounds or budget were added while it runs; `config` is what counts from now on."""
+        `calls` are the oracle calls that all rounds together may make: others than `config` says
+        where the budget was changed on the way.
+        """
+
+    def campaign_extended(self, config: CampaignConfig, calls: int) -> None:
+        """Rounds or budget were added while it runs.
+
+        `config` is what counts from now on, `calls` are those of all rounds together: a changed
+        budget does not count for the rounds before it.
+        """
 
     def step_started(self, number: int, step: str, detail: str = "") -> None:
         """A step of round `number` begins; `detail` says with what, in a few words."""
@@ -70,10 +80,12 @@ class SilentProgress:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def campaign_started(self, campaign: str, config: CampaignConfig) -> None:
+    def campaign_started(
+        self, campaign: str, config: CampaignConfig, calls: int | None = None
+    ) -> None:
         self.campaign = campaign
 
-    def campaign_extended(self, config: CampaignConfig) -> None: ...
+    def campaign_extended(self, config: CampaignConfig, calls: int) -> None: ...
 
     def step_started(self, number: int, step: str, detail: str = "") -> None: ...
 

@@ -38,6 +38,8 @@ class DisplayState:
     ----------
     clock
         Seconds, monotonic; replaced in tests.
+    budget
+        Oracle calls that all rounds together may make; 0 without an oracle.
     unit
         Of distances to the targets.
     models
@@ -62,21 +64,21 @@ class DisplayState:
     standing: str = ""
     messages: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=20))
 
-    def begin(self, campaign: str, config: CampaignConfig) -> None:
-        """Take over what the configuration says."""
+    def begin(self, campaign: str, config: CampaignConfig, calls: int | None = None) -> None:
+        """Take over what the configuration says; `calls` where its budget did not always count."""
         nx, ny, _ = config.host.supercell
         self.campaign = campaign
         self.host = f"{config.host.name} {nx}×{ny}"
         self.targets = tuple(target.text() for target in config.targets)
         self.unit = error_unit(config.targets, config.own_properties)
         self.n_rounds = config.rounds
-        self.budget = oracle_budget(config)
+        self.budget = oracle_budget(config) if calls is None else calls
         self.started = self.clock()
 
-    def extend(self, config: CampaignConfig) -> None:
-        """Take over what was added to the configuration."""
+    def extend(self, config: CampaignConfig, calls: int) -> None:
+        """Take over what was added to the configuration, and the calls of all rounds together."""
         self.n_rounds = config.rounds
-        self.budget = oracle_budget(config)
+        self.budget = calls
 
     @property
     def steps(self) -> list[StepView]:

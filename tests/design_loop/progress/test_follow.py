@@ -10,6 +10,7 @@ import pytest
 from fake_campaign import FakeCampaign
 from rich.console import Console
 
+from design_loop.campaign.control import Control
 from design_loop.ledger import CampaignState, Ledger, LedgerError
 from design_loop.progress.follow import ENDED, Follower, follow
 from design_loop.progress.live import LiveProgress
@@ -90,6 +91,26 @@ def test_added_rounds_are_seen_while_looking_on(tmp_path, ledger):
     follower.look()
     assert state.n_rounds == 7
     assert out.getvalue().count("7 rounds") == 1
+
+
+def test_an_added_budget_counts_from_its_round_on(tmp_path, ledger):
+    campaign = FakeCampaign(ledger, tmp_path)
+    campaign.run(2)
+    out, state = io.StringIO(), DisplayState()
+    follower = Follower(ledger, campaign.id, PlainProgress(out, state), state)
+    follower.look()
+    assert state.budget == 3 * 12
+    ledger.extend(campaign.id, rounds=2, budget=20)
+    follower.look()
+    # Two rounds have chosen with the old budget; three are to come.
+    assert state.budget == 2 * 12 + 3 * 20
+    assert "extended: 5 rounds, 84 oracle calls" in out.getvalue()
+    assert "of 84" in _shown(state)
+    # What its own driver tells, and somebody who looks on from now.
+    assert Control(ledger, campaign.id, campaign.config).calls() == 84
+    late = DisplayState()
+    Follower(ledger, campaign.id, PlainProgress(io.StringIO(), late), late).look()
+    assert late.budget == 84
 
 
 def test_a_ledger_that_does_not_answer_is_asked_again(tmp_path, ledger, monkeypatch):
