@@ -244,12 +244,14 @@ class Client(ServeClient):
     def candidates(self, name: str, *, hits: bool = False) -> list[dict[str, Any]]:
         """All labelled candidates of a campaign, the best first."""
         found: list[dict[str, Any]] = []
+        query = f"?hits={str(hits).lower()}&limit=1000"
+        after = ""
         while True:
-            query = f"?hits={str(hits).lower()}&offset={len(found)}&limit=1000"
-            page = self._request("GET", f"{_campaign(name)}/candidates{query}", None)
+            page = self._request("GET", f"{_campaign(name)}/candidates{query}{after}", None)
             found += page["data"]
-            if len(found) >= page["total"] or not page["data"]:
+            if page["next"] is None:
                 return found
+            after = f"&after={quote(page['next'], safe='')}"
 
     def download_campaign(
         self,

@@ -14,6 +14,7 @@ from design_loop.export.tables import as_csv
 from design_loop.overview import overview
 from design_loop.server.access import LedgerAccess, find_campaign
 from design_loop.server.download import Packer
+from design_loop.server.ranking import Rankings
 from design_loop.server.schemas import (
     CampaignCard,
     CampaignDetail,
@@ -22,7 +23,6 @@ from design_loop.server.schemas import (
     CandidatePage,
 )
 from design_loop.server.settings import CampaignsSettings
-from design_loop.summary import summarise_campaign
 
 Name = Annotated[str, Path(description="id of the campaign", max_length=80)]
 Hits = Annotated[bool, Query(description="only those that meet all targets")]
@@ -31,6 +31,7 @@ Hits = Annotated[bool, Query(description="only those that meet all targets")]
 def add_listing(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess) -> None:
     """Add the routes that change nothing. They run in threads, since databases wait."""
     packer = Packer(settings.max_download_bytes)
+    rankings = Rankings()
 
     @app.get("/v1/campaigns", response_model=CampaignList)
     def campaigns() -> Any:
@@ -49,20 +50,26 @@ def add_listing(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess)
     def candidates(
         campaign: Name,
         hits: Hits = False,
-        offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+        after: Annotated[
+            str | None, Query(max_length=128, description="`next` of the page before")
+        ] = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         format: Annotated[str, Query(pattern="^(json|csv)$", description="json or csv")] = "json",
     ) -> Any:
-        """Labelled candidates, the best first, a page at a time."""
+        """Labelled candidates, the best first, a page at a time.
+
+        Pages fit together while the campaign runs: none repeats or leaves out what was there.
+        """
         with access() as ledger:
-            summary = summarise_campaign(ledger, find_campaign(ledger, campaign).id)
-        chosen = [c for c in summary.candidates if c.meets or not hits]
-        page = chosen[offset : offset + limit]
+            ranking = rankings(ledger, find_campaign(ledger, campaign).id)
+        page, following = ranking.page(after, limit, hits=hits)
         if format == "csv":
-            host = campaign_host(summary)
+            host = campaign_host(ranking.summary)
             items = [Item(c, Configuration.from_dict(c.configuration, host)) for c in page]
             return Response(as_csv(items, None), media_type="text/csv")
-        return CandidatePage(total=len(chosen), data=[candidate_dict(c) for c in page])
+        return CandidatePage(
+            total=ranking.total(hits=hits), next=following, data=[candidate_dict(c) for c in page]
+        )
 
     @app.get(
         "/v1/campaigns/{campaign}/download",

@@ -166,6 +166,7 @@ class CandidatePage(BaseModel):
     """Labelled candidates by rank."""
 
     total: int
+    next: str | None = Field(description="`after` of the next page; null on the last one")
     data: list[dict[str, Any]]
 
 

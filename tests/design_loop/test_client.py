@@ -131,6 +131,21 @@ base_model: small
             client.wait_campaign(name)
 
 
+def test_all_pages_of_candidates_are_fetched():
+    asked = []
+
+    def pages(request):
+        asked.append(dict(request.url.params))
+        number = int(asked[-1].get("after", "k&0")[2:])
+        following = f"k&{number + 1}" if number < 2 else None
+        return httpx.Response(200, json={"total": 3, "next": following, "data": [{"n": number}]})
+
+    with Client("http://127.0.0.1", transport=httpx.MockTransport(pages)) as client:
+        assert client.candidates("x", hits=True) == [{"n": 0}, {"n": 1}, {"n": 2}]
+    assert [each.get("after") for each in asked] == [None, "k&1", "k&2"]
+    assert {each["hits"] for each in asked} == {"true"}
+
+
 def test_what_may_have_arrived_is_not_sent_again():
     sent = []
 

@@ -6,11 +6,15 @@ import csv
 import io
 import json
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fake_campaign import FakeCampaign
 
+from design_loop.config.loading import load_preset
 from design_loop.ledger import CampaignState
 from design_loop.server.settings import CampaignsSettings
+from design_loop.summary import summarise_campaign
 from serve.keys import KeyFile
 
 CAMPAIGN = {
@@ -25,6 +29,10 @@ CAMPAIGN = {
     "selection": {"budget": 4},
     "oracle": {"kind": "table", "settings": {"dataset": "xtb-mos2-4x4"}},
 }
+
+
+def _rounds(number):
+    return load_preset("quickstart", check=False).model_copy(update={"rounds": number})
 
 
 def _error(reply):
@@ -55,14 +63,59 @@ def test_candidates_come_page_by_page_as_json_or_csv(client, played):
     path = f"/v1/campaigns/{played}/candidates"
     whole = client.get(path).json()
     assert whole["total"] == len(whole["data"]) == 15
-    page = client.get(path, params={"offset": 5, "limit": 3}).json()
-    assert page == {"total": 15, "data": whole["data"][5:8]}
+    assert whole["next"] is None
+    after = whole["data"][4]["key"]
+    page = client.get(path, params={"after": after, "limit": 3}).json()
+    assert page == {"total": 15, "next": whole["data"][7]["key"], "data": whole["data"][5:8]}
     hits = client.get(path, params={"hits": True}).json()
     assert hits["data"] == [c for c in whole["data"] if c["meets_targets"]]
+    last = client.get(path, params={"hits": True, "limit": 1, "after": hits["data"][-1]["key"]})
+    assert last.json() == {"total": len(hits["data"]), "next": None, "data": []}
+    assert _error(client.get(path, params={"after": "0" * 16})) == (422, "unknown_candidate")
     table = client.get(path, params={"format": "csv", "limit": 4})
     assert table.headers["content-type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(table.text)))
     assert [row["_id"] for row in rows] == [c["key"] for c in whole["data"][:4]]
+
+
+def test_pages_fit_together_while_the_campaign_runs(client, ledger, workdir):
+    fake = FakeCampaign(ledger, workdir, config=_rounds(4))
+    name = fake.run(rounds=1)
+    path = f"/v1/campaigns/{name}/candidates"
+    before = [c["key"] for c in client.get(path).json()["data"]]
+    seen, after = [], {}
+    for number in (2, 3, 4):  # labels arrive between two pages
+        page = client.get(path, params={"limit": 2, **after}).json()
+        seen += [c["key"] for c in page["data"]]
+        after = {"after": page["next"]}
+        fake._round(number)
+    while after["after"] is not None:
+        page = client.get(path, params={"limit": 2, **after}).json()
+        seen += [c["key"] for c in page["data"]]
+        after = {"after": page["next"]}
+    assert len(set(seen)) == len(seen)
+    assert [key for key in seen if key in set(before)] == before
+    whole = [c["key"] for c in client.get(path).json()["data"]]
+    assert len(whole) > len(seen) > len(before)  # some came late and better than what was read
+    assert [key for key in whole if key in set(seen)] == seen
+
+
+def test_a_campaign_is_ranked_once_for_every_state(client, played, ledger, monkeypatch):
+    made = []
+
+    def summarise(ledger, campaign):
+        made.append(campaign)
+        return summarise_campaign(ledger, campaign)
+
+    monkeypatch.setattr("design_loop.server.ranking.summarise_campaign", summarise)
+    path = f"/v1/campaigns/{played}/candidates"
+    with ThreadPoolExecutor(4) as pool:
+        pages = list(pool.map(lambda _: client.get(path, params={"limit": 3}).json(), range(8)))
+    assert made == [played]
+    assert all(page == pages[0] for page in pages)
+    ledger.event(played, "something happened")
+    client.get(path)
+    assert made == [played] * 2
 
 
 def test_a_download_is_a_zip_of_structures_table_and_report(client, played, tmp_path):
