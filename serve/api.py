@@ -31,6 +31,7 @@ from serve.keys import KeyFile
 from serve.limits import BodyLimit
 from serve.metrics import Metrics, MetricsMiddleware
 from serve.origin import SameOrigin
+from serve.public import public_manifest
 from serve.rate import RateLimit
 from serve.replies import Reply
 from serve.routes_completions import add_completions
@@ -129,7 +130,7 @@ def build_api(
 
     @app.get("/v1/models")
     async def models() -> ModelList:
-        """The base model and every finished adapter with its manifest."""
+        """The base model and every finished adapter with its manifest, less paths."""
         return ModelList(data=await asyncio.to_thread(_cards, config, store))
 
     for extension in extensions:
@@ -146,7 +147,7 @@ def _cards(config: ServeConfig, store: AdapterStore) -> list[ModelCard]:
             id=f"{config.base_id}:{adapter.name}",
             root=adapter.name,
             parent=config.base_id,
-            manifest=adapter.manifest,
+            manifest=public_manifest(adapter.manifest),
         )
         for adapter in store
     ]

@@ -184,6 +184,8 @@ def deploy(
                 targets.insert(0, RunTarget(llm_app(config, device), LLM_APP, None, LOGGING))
             _submit(targets)
         wait_until_running([target.name for target in targets], config.start_timeout_s, tell)
+        if surrogate is not None:
+            _check_loaded(surrogate, config.start_timeout_s)
         wait_until_healthy(handle.base_url, config.start_timeout_s, tell)
     except (RayError, TimeoutError) as error:
         logs = ray_log_dir()
@@ -244,6 +246,17 @@ def _start_serve(config: ServeConfig, port: int) -> None:
         # On a very busy machine the HTTP proxy is late; Serve's controller starts another.
         logger.warning("the HTTP proxy is late: %s", error)
         ray_serve.start(**options)
+
+
+def _check_loaded(surrogate: Path, timeout_s: float) -> None:
+    """Say why a surrogate is not in service; over HTTP nobody is told."""
+    from ray import serve as ray_serve
+
+    status = ray_serve.get_app_handle(SURROGATE_APP).status.remote().result(timeout_s=timeout_s)
+    if status["error"]:
+        raise ModelError(
+            f"surrogate {surrogate} cannot be loaded: {status['error']}; logs: {ray_log_dir()}"
+        )
 
 
 def _submit(targets: list[RunTarget]) -> None:

@@ -228,7 +228,7 @@ class ServeClient:
         )
 
     def models(self) -> list[dict[str, Any]]:
-        """The base model and every finished adapter with its manifest."""
+        """The base model and every finished adapter with its manifest, less paths."""
         return self._request("GET", "/v1/models", None)["data"]
 
     def health(self) -> dict[str, Any]:

@@ -35,7 +35,6 @@ class HandleBackend:
 
     def __init__(self, config: ServeConfig) -> None:
         self._llm: Any = None
-        self._keyed = config.keys is not None
         if config.base_model is not None:
             self._llm = ray_serve.get_deployment_handle(DEPLOYMENT, LLM_APP)
         # Each handle holds a connection to the controller; there are as many as adapters.
@@ -75,12 +74,15 @@ class HandleBackend:
 
     async def surrogate(self) -> dict[str, Any]:
         try:
-            return await asyncio.wait_for(
+            status = await asyncio.wait_for(
                 _result(self._surrogate.status.remote()), HEALTH_TIMEOUT_S
             )
         except (RayError, RayServeException, TimeoutError) as error:
             logger.error("the surrogate gives no status: %s", error)
             return {"version": None, "properties": [], "error": "it does not answer"}
+        # The folder and why it cannot be loaded are for those who run the server.
+        error = "it could not be loaded" if status["error"] else None
+        return {"version": status["version"], "properties": status["properties"], "error": error}
 
     async def health(self) -> Health:
         llm, (surrogate, version) = await asyncio.gather(
@@ -107,9 +109,8 @@ class HandleBackend:
         except (RayError, RayServeException, TimeoutError) as error:
             return f"unavailable ({type(error).__name__})", None
         if status["error"]:
-            # With keys, everybody may ask for the health: paths and reasons are for the log then.
-            reason = "" if self._keyed else f": {status['error']}"
-            return f"not loaded{reason}", status["version"]
+            # Everybody may ask for the health; the reason stands in the log.
+            return "not loaded", status["version"]
         return ("ok" if status["version"] else "absent"), status["version"]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from serve.public import without_paths
+
 RETRY_AFTER_S = 2
 
 Reply = dict[str, Any]
@@ -14,8 +16,8 @@ Reply = dict[str, Any]
 
 
 def error_body(message: str, kind: str, status: int) -> dict[str, Any]:
-    """An error in OpenAI's JSON form."""
-    return {"error": {"message": message, "type": kind, "code": status}}
+    """An error in OpenAI's JSON form. Every error passes here: paths stay on this side."""
+    return {"error": {"message": without_paths(message), "type": kind, "code": status}}
 
 
 def error_reply(message: str, kind: str, status: int) -> Reply:

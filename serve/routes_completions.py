@@ -13,6 +13,7 @@ from defects.errors import HostError, RuleError
 from serve.config import ServeConfig
 from serve.constraints import ConstraintTable
 from serve.errors import ApiError
+from serve.public import without_paths
 from serve.replies import Reply, error_reply, to_response
 from serve.schemas import ChatBody, CompletionBody, Sampling
 
@@ -81,7 +82,15 @@ def _check_tokens(asked: int, most: int) -> None:
 
 
 async def _chain(first: str, rest: AsyncIterator[Reply | str]) -> AsyncIterator[str]:
-    yield first
+    yield _shown(first)
     async for item in rest:
         if isinstance(item, str):
-            yield item
+            yield _shown(item)
+
+
+def _shown(events: str) -> str:
+    """Server-sent events as clients get them: an error in the middle may be a library's own."""
+    return "\n\n".join(
+        without_paths(event) if event.startswith('data: {"error"') else event
+        for event in events.split("\n\n")
+    )

@@ -167,6 +167,7 @@ class ModelCard(BaseModel):
     root: str
     parent: str | None = None
     manifest: dict[str, Any] | None = None
+    """`serve.public.PUBLIC_FACTS` of an adapter: names and hashes, no paths."""
 
 
 class ModelList(BaseModel):

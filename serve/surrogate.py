@@ -131,7 +131,7 @@ class SurrogateDeployment:
     @ray_serve.batch(max_batch_size=MAX_BATCH_REQUESTS, batch_wait_timeout_s=BATCH_WAIT_S)
     async def _predict_batch(self, requests: list[list[Configuration]]) -> list[Reply]:
         if self._surrogate is None:
-            reason = self._error or "no surrogate is served yet"
+            reason = "it could not be loaded" if self._error else "no surrogate is served yet"
             return [error_reply(reason, "surrogate_unavailable", 503) for _ in requests]
         return await asyncio.to_thread(answer_batch, self._surrogate, requests)
 

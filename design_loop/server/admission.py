@@ -20,6 +20,7 @@ from design_loop.config.loading import check_campaign
 from design_loop.server.settings import CampaignsSettings
 from serve.errors import ApiError
 from serve.hosts import MAX_CELLS
+from serve.public import without_paths
 
 #: Sections that a request may have. The others (serving, resources, ...) are the server's.
 SECTIONS = (
@@ -37,7 +38,6 @@ _KINDS = {
 #: Whatever could be a path, an address or an import path.
 _NO_NAME = re.compile(r"[/\\:\x00-\x1f]|\.cif$|^[.~]", re.IGNORECASE)
 _DEPTH, _ITEMS = 12, 20_000
-_PATH = re.compile(r"(?<![\w.])~?(?:/[^\s:;,'\"()\[\]]+)+/?")
 _PROCESS = re.compile(r" \(process \d+ on [^)]*\)")
 
 
@@ -77,8 +77,7 @@ def admit(body: Mapping[str, Any], settings: CampaignsSettings) -> CampaignConfi
 
 def redact(text: str) -> str:
     """Leave paths and processes of this machine out of a text for others."""
-    short = _PATH.sub(lambda match: match.group().rstrip("/").rpartition("/")[2], text)
-    return _PROCESS.sub("", short)
+    return _PROCESS.sub("", without_paths(text))
 
 
 def _refusal(problems: list[Problem]) -> ApiError:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import asdict
 
 import pytest
 from fastapi.testclient import TestClient
 
+from defects.rules import Rules
 from serve.api import build_api
 from serve.config import ServeConfig
+from serve.public import without_paths
 from serve.replies import error_reply
 from serve.schemas import Health
+from training.manifest import publish_adapter, unfinished_adapter
+from training.spec import LoraHyperparameters
 
 CONFIGURATION = {"host": "MoS2", "supercell": [4, 4, 1], "defects": [[0, "VAC"]]}
 
@@ -81,6 +87,84 @@ def test_models_lists_the_base_and_finished_adapters(client):
     assert [card["id"] for card in cards] == ["base", "base:r001-abc"]
     assert cards[1]["manifest"] == {"round": 1}
     assert "/" not in cards[1]["root"]  # no server paths to clients
+
+
+PATH = re.compile(r"(?<![\w.])~?/(?!v1/)\w|://")
+"""Whatever looks like a path or an address, less routes of this API."""
+
+
+def test_a_real_manifest_is_shown_without_paths(backend, tmp_path):
+    root = tmp_path / "adapters"
+    content = {
+        "fingerprint": "f" * 64,
+        "base_model": str(tmp_path / "models" / "small"),
+        "base_hash": "b" * 64,
+        "parent": "r000-0123456789ab",
+        "data_hash": "d" * 64,
+        "hyperparameters": asdict(LoraHyperparameters()),
+        "seed": 3,
+        "metrics": {"train_loss": 0.5, "steps": 9},
+        # What `design-loop adapter train` and a campaign say of it.
+        "dataset": "data/of-somebody/MoS2_high",
+        "host": "MoS2-4x4x1",
+        "rules": Rules(defects=("V_S",)).model_dump(mode="json"),
+        "own_properties": {"stiffness": {"unit": "GPa", "decimals": 1}},
+        "n_instructions": 10,
+        # What somebody else's code adds one day.
+        "checkpoints": "s3://bucket/runs",
+        "instruction_file": str(tmp_path / "instructions.jsonl"),
+    }
+    with unfinished_adapter(root) as work:
+        (work / "adapter_model.safetensors").write_bytes(b"x")
+        (work / "adapter_config.json").write_text("{}")
+        made = publish_adapter(work, root, "r001", content)
+    config = ServeConfig(base_model=str(tmp_path / "models" / "small"), adapter_roots=(root,))
+    client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
+    reply = client.get("/v1/models")
+    assert not PATH.search(reply.text)
+    shown = reply.json()["data"][1]["manifest"]
+    assert (shown["base_model"], shown["dataset"]) == ("small", "MoS2_high")
+    same = set(made.manifest) - {"base_model", "dataset", "checkpoints", "instruction_file"}
+    hidden = {"kind", "manifest_version", "seal"}
+    assert set(shown) == same - hidden | {"base_model", "dataset"}
+    assert {key: shown[key] for key in same - hidden} == {
+        key: json.loads(json.dumps(made.manifest[key])) for key in same - hidden
+    }
+
+
+@pytest.mark.parametrize(
+    "folder", ["/srv/models/r1", "~/models/r1", "s3://bucket/models/r1", "file:///srv/models/r1"]
+)
+def test_no_error_text_of_any_part_holds_a_path(client, backend, folder):
+    backend.reply = error_reply(f"cannot read '{folder}/x.json' (in {folder})", "bad", 400)
+    bodies = {
+        "/v1/completions": {"model": "base", "prompt": "x"},
+        "/v1/predict": {"configurations": [CONFIGURATION]},
+        "/v1/chat/completions": {
+            "model": "base", "messages": [{"role": "user", "content": "x"}], "stream": True,
+        },
+    }  # fmt: skip
+    for route, body in bodies.items():
+        reply = client.post(route, json=body)
+        assert reply.status_code == 400
+        assert reply.json()["error"]["message"] == "cannot read 'x.json' (in r1)"
+
+
+def test_an_error_in_the_middle_of_a_stream_holds_no_path(client, backend, monkeypatch):
+    async def stream(kind, body, adapter):
+        yield 'data: {"choices": [{"delta": {"content": "a/b /c/d"}}]}\n\n'
+        yield 'data: {"choices": []}\n\ndata: {"error": {"message": "no /srv/models/r1"}}\n\n'
+
+    monkeypatch.setattr(backend, "stream", stream)
+    body = {"model": "base", "messages": [{"role": "user", "content": "x"}], "stream": True}
+    text = client.post("/v1/chat/completions", json=body).text
+    assert 'data: {"error": {"message": "no r1"}}\n\n' in text
+    assert "a/b /c/d" in text  # what the model says is its own
+
+
+def test_texts_for_clients_keep_routes_and_units():
+    text = "see /v1/models for those served; 0.3 eV/site, n/2 of 4x4"
+    assert without_paths(text) == text
 
 
 @pytest.mark.parametrize(
