@@ -17,6 +17,7 @@ from design_loop.adapters import hyperparameters_of, resources_of
 from design_loop.campaign.context import Context
 from design_loop.campaign.distil import distilled
 from design_loop.campaign.inherit import take_adapter, take_surrogate
+from design_loop.campaign.taught import Taught
 from design_loop.config import CampaignConfig
 from design_loop.ledger import Adapter, Source, Surrogate
 from design_loop.ledger.steps import StepRun
@@ -103,7 +104,7 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     from training.spec import AdapterSpec
 
     config = context.config
-    path = context.folder / "instructions" / f"r{number:03d}.jsonl"
+    path = _instructions(context, number)
     properties = tuple(t.property for t in config.targets)
     anew = restarts(context, number)
     previous = None if anew else _previous(context, number)
@@ -120,11 +121,15 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
         for weight in (sample_weight(config, row, source),)
     ]
     taught = distilled(context, number, {c.key for c, _, _ in rows})
+    before = None
+    if previous and taught:
+        before = Taught(_instructions(context, previous.round), config.targets)
     items += [
         Instruction(
             configuration,
             {p: row[p] for p in properties if p in row},
             sample_weight(config, row, Source.SURROGATE),
+            learnt=before is not None and before.holds(configuration, row),
         )
         for configuration, row in taught
     ]
@@ -144,7 +149,7 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
             root=context.folder / "adapters",
             prefix=f"r{number + 1:03d}",
             hyperparameters=hyperparameters_of(config, continued=previous is not None),
-            parent=previous,
+            parent=Path(previous.path) if previous else None,
             seed=config.seed + number,
             data_hash=data_hash,
             facts={
@@ -211,12 +216,17 @@ def sample_weight(config: CampaignConfig, row: Mapping[str, float], source: Sour
     return weight * (1 + (config.learn.near_weight - 1) * math.exp(-distance / 2))
 
 
-def _previous(context: Context, number: int) -> Path | None:
+def _instructions(context: Context, number: int) -> Path:
+    """What the adapter that a round makes is trained on."""
+    return context.folder / "instructions" / f"r{number:03d}.jsonl"
+
+
+def _previous(context: Context, number: int) -> Adapter | None:
     """Adapter that the next one goes on from, if it is to and there is one."""
     if context.config.learn.start_from == "base":
         return None
     before = [a for a in context.ledger.adapters(context.id) if a.round < number]
-    return Path(before[-1].path) if before else None
+    return before[-1] if before else None
 
 
 def _learnt(context: Context, number: int) -> frozenset[str]:
@@ -238,7 +248,7 @@ def _labelled(
     ]
     known = {c.key for c, _, _ in rows}
     for source in _sources(context, unverified):
-        for label in context.ledger.labels(context.id, source):
+        for label in context.labels(source):
             configuration = context.configuration(label.configuration)
             if configuration.key not in known:
                 known.add(configuration.key)

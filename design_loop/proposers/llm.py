@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from defects.asking import draw_asked
+from defects.asking import Asking, draw_asked
 from defects.configuration import Configuration
 from defects.errors import ModelError, ParseError
 from defects.text import build_prompt, parse_answer
@@ -61,13 +61,15 @@ class LlmProposer:
         run.info["arms"] = [arm.to_dict() for arm in plan.arms]
         run.info["arms_told"] = {"earlier": plan.told, "heat": plan.heat}
         found = _Answers([], known_keys(context))
+        asking = Asking(context.config.targets, context.known_properties())
         for batch in range(_MOST_BATCHES if context.domain.table is not None else 1):
             missing = config.samples - found.countable
             if missing <= 0:
                 break
             # What part of the answers counts is known after the first batch.
             share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
-            self._sample(context, number, plan, adapter, round(missing / share), batch, found)
+            n = round(missing / share)
+            self._sample(context, number, plan, asking, adapter, n, batch, found)
         run.info["tokens"] = found.tokens
         run.info["adapter"] = adapter
         return found.samples
@@ -85,6 +87,7 @@ class LlmProposer:
         context: Context,
         number: int,
         plan: RoundPlan,
+        asking: Asking,
         adapter: str,
         n: int,
         batch: int,
@@ -93,11 +96,10 @@ class LlmProposer:
         """Add the answers to one batch of prompts, up to the last that counts."""
         config = context.config.generation
         rng = context.rng(number, 1 if batch == 0 else 100 + batch)
-        known = context.known_properties()
         first = -(-len(found.samples) // config.per_prompt)
         n_prompts = -(-n // config.per_prompt)
         asked = [
-            draw_asked(context.config.targets, known, rng, arm.target_jitter, arm.shares)
+            asking.draw(rng, arm.target_jitter, arm.shares)
             for arm in (plan.arm_of(first + i) for i in range(n_prompts))
         ]
         requests = [context.request(a, first + i, number) for i, a in enumerate(asked)]
@@ -112,7 +114,7 @@ class LlmProposer:
         seed = int(context.rng(number, 2).integers(2**31)) + batch
 
         def answers_of(arm: Arm, mine: list[int]) -> list[list[Completion]]:
-            asking = [requests[i] for i in mine]
+            of_arm = [requests[i] for i in mine]
             return context.services.sample(
                 [prompts[i] for i in mine],
                 adapter,
@@ -121,7 +123,7 @@ class LlmProposer:
                 top_p=arm.top_p,
                 max_tokens=config.max_tokens or longest_answer(context),
                 seed=(seed + _ARM_SEEDS * arm.index) % 2**31,
-                constraints=constraints_of(asking, config.format) if config.constrained else None,
+                constraints=constraints_of(of_arm, config.format) if config.constrained else None,
                 prompts_per_request=_BATCH,
                 on_done=advance,
             )

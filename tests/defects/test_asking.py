@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from defects.asking import draw_asked
+from defects import asking
+from defects.asking import Asking, draw_asked
 from defects.targets import Target
 
 GAP, ENERGY = "homo_lumo_gap", "formation_energy_per_site"
@@ -44,3 +45,16 @@ def test_values_of_several_properties_come_from_one_row():
 def test_with_hardly_anything_known_the_target_itself_is_asked_for():
     values = [a[GAP] for a in draws([WINDOW], [{GAP: 0.2}] * 4)]
     assert min(values) >= 0.9 and max(values) <= 1.0
+
+
+def test_what_is_known_is_ranked_once_for_all_prompts(monkeypatch):
+    known = [{GAP: 0.5 + 0.1 * i, ENERGY: 1.0} for i in range(12)]
+    targets = [Target(property=GAP, min=3.0, max=3.1), Target(property=ENERGY, max=0.5)]
+    rng = np.random.default_rng(0)
+    one_by_one = [draw_asked(targets, known, rng, 0.1) for _ in range(50)]
+    ranked = []
+    whole = asking.surrogate_error
+    monkeypatch.setattr(asking, "surrogate_error", lambda *a: ranked.append(1) or whole(*a))
+    rng, many = np.random.default_rng(0), Asking(targets, known)
+    assert [many.draw(rng, 0.1) for _ in range(50)] == one_by_one
+    assert len(ranked) == len(known)
