@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-import numpy as np
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from defects.configuration import Configuration
 from defects.sampling import random_configuration
 from design_loop.campaign.context import Context
+from design_loop.proposers.domain import Domain
 from design_loop.proposers.energy import total_energy
+from design_loop.proposers.moves import Moves
 
-#: Random configurations that the surrogate looks at per one that is learnt from.
+#: Configurations that the surrogate looks at per one that is learnt from.
 DRAWN = 10
+#: Half of these are random; the others are neighbours of the best so far, in so many generations.
+GENERATIONS = 4
 
 
 def distilled(
     context: Context, number: int, known: Collection[str]
 ) -> list[tuple[Configuration, dict[str, float]]]:
-    """Random configurations that the surrogate finds nearest to the targets, with its values.
+    """Configurations that the surrogate finds nearest to the targets, with its values.
 
     Labels say little of a target that none of them meets: asked for such a value, a language
     model falls back on what looks similar as text. The surrogate interpolates in the space of
     structures instead, and it answers thousands of times per second; learning from its answers
     is knowledge distillation (Hinton et al. 2015, arXiv:1503.02531) with the targets deciding what
-    is asked. What it gets wrong is verified in this round and unlearnt in the next.
+    is asked. Of a rare target random configurations hold few or none: half of what the surrogate
+    looks at are neighbours of the best, a (mu + lambda) evolution whose parents are all that will
+    be taught. What it gets wrong is verified in this round and unlearnt in the next.
 
     Parameters
     ----------
@@ -45,14 +50,43 @@ def distilled(
     rng = context.rng(number, 6)
     host, rules = context.host, context.config.rules
     # Of the rules, not of an oracle's table: what that holds is for the oracle to say.
-    drawn = [random_configuration(host, rules, rng) for _ in range(DRAWN * wanted)]
-    found = context.services.predict(drawn)
+    moves = Moves(host, rules, Domain(host, rules))
+    looks = DRAWN * wanted
+    tried = [random_configuration(host, rules, rng) for _ in range(looks // 2)]
+    left = looks - len(tried)
+    seen: dict[str, _Seen] = {}
+    for generation in range(GENERATIONS + 1):
+        _look(context, tried, known, seen)
+        best = sorted(seen.values(), key=lambda s: s.energy)[:wanted]
+        if not best:
+            return []
+        size = left // max(1, GENERATIONS - generation)
+        left -= size
+        parents = [best[i].configuration for i in rng.integers(len(best), size=size)]
+        drawn = (moves.neighbour(parent, rng) for parent in parents)
+        tried = [c for c in drawn if c is not None and c.key not in seen]
+    return [(s.configuration, s.values) for s in best]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    configuration: Configuration
+    values: dict[str, float]
+    energy: float
+
+
+def _look(
+    context: Context,
+    configurations: Sequence[Configuration],
+    known: Collection[str],
+    seen: dict[str, _Seen],
+) -> None:
+    """Add what the surrogate says of configurations that are not known."""
+    if not configurations:
+        return
+    found = context.services.predict(configurations)
     energies = total_energy(context.config.targets, found.mean, found.std)
-    taught: dict[str, tuple[Configuration, dict[str, float]]] = {}
-    for i in np.argsort(energies, kind="stable"):
-        if len(taught) == wanted:
-            break
+    for i, configuration in enumerate(configurations):
         # What the surrogate itself calls foreign it cannot teach.
-        if not found.ood[i] and (key := drawn[i].key) not in known:
-            taught.setdefault(key, (drawn[i], dict(found.mean[i])))
-    return list(taught.values())
+        if not found.ood[i] and (key := configuration.key) not in known:
+            seen.setdefault(key, _Seen(configuration, dict(found.mean[i]), float(energies[i])))

@@ -186,8 +186,8 @@ class LearnConfig(Section):
         0,
         ge=0,
         le=1_000_000,
-        description="so many random configurations enter with surrogate values: of ten times as "
-        "many those that it finds nearest to the targets",
+        description="so many unlabelled configurations enter with surrogate values: of ten times "
+        "as many, half random and half neighbours of the best, those nearest to the targets",
     )
     near_weight: float = Field(
         1.0,

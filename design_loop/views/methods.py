@@ -171,6 +171,7 @@ def _distilling(learn: Mapping[str, Any]) -> str:
     return (
         f" Each time up to {learn['distil']} unlabelled configurations were taught beside them "
         "with the surrogate's values (distillation, Hinton et al. 2015): those that it found "
-        "nearest to the targets, of ten times as many random ones, with a weight of "
+        "nearest to the targets, of ten times as many (half of them random, the others neighbours "
+        "of the best of these), with a weight of "
         f"{learn.get('unverified_weight', '?')}."
     )
