@@ -21,7 +21,7 @@ from design_loop.campaign.control import Control
 from design_loop.campaign.services import Services
 from design_loop.config import CampaignConfig
 from design_loop.config.properties import dataset_columns
-from design_loop.ledger import Ledger, Source
+from design_loop.ledger import Label, Ledger, Source
 from design_loop.oracle_plan import Stage, oracle_spec, oracle_stages
 from design_loop.progress import Progress
 from design_loop.proposers import Proposer, make_proposer
@@ -77,9 +77,17 @@ class Context:
         """Classes the dataset holds: proposing them again is no discovery."""
         return frozenset(r.configuration.key for r in self.dataset if r.properties)
 
+    def labels(self, source: Source) -> list[Label]:
+        """Labels of this campaign in an order that does not depend on which call ended first.
+
+        Calls run side by side and failed ones are tried again: what is learnt or searched from
+        labels in the order of their arrival would differ between two runs of the same seed.
+        """
+        return sorted(self.ledger.labels(self.id, source), key=lambda x: (x.round, x.candidate))
+
     def known_properties(self) -> list[Mapping[str, float]]:
         """Property values of everything labelled so far, dataset first."""
-        verified = [label.properties for label in self.ledger.labels(self.id, self.teacher)]
+        verified = [label.properties for label in self.labels(self.teacher)]
         return [r.properties for r in self.dataset if r.properties] + verified
 
     def rng(self, number: int, step: int) -> np.random.Generator:

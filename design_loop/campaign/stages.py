@@ -74,8 +74,8 @@ def choose_next(context: Context, number: int, stage: Stage) -> list[StageCall]:
     if chosen:
         return chosen
     before = context.stages[stage.number - 2]
-    labels = ledger.labels(campaign, before.source)
-    dear = {label.candidate: label.properties for label in ledger.labels(campaign, stage.source)}
+    labels = context.labels(before.source)
+    dear = {label.candidate: label.properties for label in context.labels(stage.source)}
     here = {label.candidate: label for label in labels if label.round == number}
     targets = context.config.targets
     shift = offsets(

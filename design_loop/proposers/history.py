@@ -22,7 +22,7 @@ def labelled(context: Context) -> list[tuple[Configuration, dict[str, float]]]:
     rows = [(r.configuration, r.properties) for r in context.dataset if r.properties]
     rows += [
         (context.configuration(label.configuration), dict(label.properties))
-        for label in context.ledger.labels(context.id, context.teacher)
+        for label in context.labels(context.teacher)
     ]
     return [(c, values) for c, values in rows if all(p in values for p in wanted)]
 
