@@ -14,11 +14,11 @@ from defects.rules import Rules
 
 if TYPE_CHECKING:
     from design_loop.config import CampaignConfig
+    from design_loop.config.sections import AdapterConfig, ResourcesConfig
     from training.spec import AdapterSpec, LoraHyperparameters, Resources
 
-#: Learning rates by base: the published one (Al-Maeeni et al. 2024), and that of the small model,
-#: which takes, and needs, more.
-PUBLISHED_RATE, SMALL_RATE = 1e-4, 2e-3
+#: Learning rate of the small model, which takes, and needs, more than the published one.
+SMALL_RATE = 2e-3
 
 
 def dataset_spec(
@@ -120,14 +120,20 @@ def hyperparameters_of(config: CampaignConfig, *, continued: bool = False) -> Lo
     continued : bool
         On from the previous round's adapter, at ``learn.continue_rate`` of the rate.
     """
+    share = config.learn.continue_rate if continued else 1.0
+    return lora_of(config.adapter, share)
+
+
+def lora_of(section: AdapterConfig, rate_share: float = 1.0) -> LoraHyperparameters:
+    """What the section ``adapter`` of a campaign file says, at a share of its learning rate."""
     from training.spec import LoraHyperparameters
 
-    a = config.adapter
+    a = section
     return LoraHyperparameters(
         rank=a.rank,
         alpha=a.alpha,
         dropout=a.dropout,
-        learning_rate=a.learning_rate * (config.learn.continue_rate if continued else 1.0),
+        learning_rate=a.learning_rate * rate_share,
         schedule=a.schedule,
         warmup=a.warmup,
         epochs=a.epochs,
@@ -144,15 +150,19 @@ def hyperparameters_of(config: CampaignConfig, *, continued: bool = False) -> Lo
 
 def resources_of(config: CampaignConfig) -> Resources:
     """What a campaign file gives to the training workers."""
+    return training_resources(config.resources)
+
+
+def training_resources(section: ResourcesConfig) -> Resources:
+    """What the section ``resources`` of a campaign file gives to the training workers."""
     from training.spec import Resources
 
-    r = config.resources
     return Resources(
-        workers=r.train_workers,
-        cpus=r.train_cpus,
-        gpus=r.train_gpus,
-        sharding=r.train_sharding,
-        storage=r.train_storage,
+        workers=section.train_workers,
+        cpus=section.train_cpus,
+        gpus=section.train_gpus,
+        sharding=section.train_sharding,
+        storage=section.train_storage,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -29,6 +30,28 @@ class TextFormat(StrEnum):
     full = "full"
 
 
+class Schedule(StrEnum):
+    """Courses of the learning rate."""
+
+    cosine = "cosine"
+    linear = "linear"
+    constant = "constant"
+
+
+class Quantization(StrEnum):
+    """Of the frozen base."""
+
+    none = "none"
+    four_bits = "4bit"
+
+
+class Sharding(StrEnum):
+    """What of the base a worker holds."""
+
+    ddp = "ddp"
+    fsdp = "fsdp"
+
+
 AdapterArgument = Annotated[
     str, typer.Argument(metavar="NAME_OR_DIR", help="Adapter's folder, or its name below the root.")
 ]
@@ -40,75 +63,190 @@ def train(
     data: Annotated[
         str, typer.Option(metavar="PATH", help="Dataset folder, or the name of a shipped one.")
     ],
-    base: Annotated[
-        str, typer.Option(metavar="DIR", help="Base model: folder, 'small' or Hugging Face name.")
-    ],
-    prop: Annotated[
-        list[str],
-        typer.Option("--property", metavar="P", help="Property to be asked for; repeatable."),
-    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder to leave the adapter in.")],
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Base model: folder, 'small' or Hugging Face name.",
+            show_default="the preset's",
+        ),
+    ] = None,
+    prop: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property",
+            metavar="P",
+            help="Property to be asked for; repeatable.",
+            show_default="the preset's targets",
+        ),
+    ] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Shipped campaign, or a campaign file: its base, format, adapter and resources, "
+            "where no option says otherwise.",
+        ),
+    ] = None,
     fmt: Annotated[
-        TextFormat,
-        typer.Option("--format", help="Answers name the changed sites only, or all sites."),
-    ] = TextFormat.compact,
-    epochs: Annotated[float, typer.Option(min=0.01, help="Passes over the dataset.")] = 10.0,
-    max_minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Train at most so long.")
+        TextFormat | None,
+        typer.Option(
+            "--format",
+            help="Answers name the changed sites only, or all sites.",
+            show_default="compact",
+        ),
     ] = None,
-    max_steps: Annotated[
-        int | None, typer.Option(min=1, help="Train at most so many steps.")
+    epochs: Annotated[
+        float | None, typer.Option(help="Passes over the dataset.", show_default="10")
     ] = None,
+    max_minutes: Annotated[float | None, typer.Option(help="Train at most so long.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Train at most so many steps.")] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option(min=0, help="Peak rate.", show_default="0.0001; 0.002 with --base small"),
+        typer.Option(help="Peak rate.", show_default="0.0001; 0.002 with --base small"),
     ] = None,
-    rank: Annotated[int, typer.Option(min=1, help="Rank of the update.")] = 8,
-    alpha: Annotated[float, typer.Option(min=0, help="Scale of the update times rank.")] = 32,
-    dropout: Annotated[float, typer.Option(min=0, max=0.99, help="In front of the update.")] = 0.05,
-    batch_size: Annotated[int, typer.Option(min=1, help="Instructions per step.")] = 32,
-    workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 1,
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs per worker.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    schedule: Annotated[
+        Schedule | None, typer.Option(help="Course of the rate.", show_default="cosine")
+    ] = None,
+    warmup: Annotated[
+        float | None, typer.Option(help="Share of steps with a rising rate.", show_default="0.03")
+    ] = None,
+    rank: Annotated[int | None, typer.Option(help="Rank of the update.", show_default="8")] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="Scale of the update times rank.", show_default="32")
+    ] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="In front of the update.", show_default="0.05")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Instructions per step.", show_default="32")
+    ] = None,
+    micro_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Most tokens of a worker's forward pass; gradients of more are accumulated.",
+            show_default="8192",
+        ),
+    ] = None,
+    length_pool: Annotated[
+        int | None,
+        typer.Option(
+            help="Batches among which instructions are sorted by length; 1 for none.",
+            show_default="16",
+        ),
+    ] = None,
+    bf16: Annotated[
+        bool | None,
+        typer.Option(
+            "--bf16/--no-bf16",
+            help="bfloat16 arithmetic.",
+            show_default="where the processor has it",
+        ),
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool | None,
+        typer.Option(
+            "--gradient-checkpointing/--no-gradient-checkpointing",
+            help="Compute activations twice: less memory, a third more time.",
+            show_default="no",
+        ),
+    ] = None,
+    quantization: Annotated[
+        Quantization | None,
+        typer.Option(
+            help="Of the frozen base; 4bit (QLoRA) on CUDA GPUs only.", show_default="none"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Ray Train workers.", show_default="1")
+    ] = None,
+    cpus: Annotated[float | None, typer.Option(help="CPUs per worker.", show_default="1")] = None,
+    gpus: Annotated[float | None, typer.Option(help="GPUs per worker.", show_default="0")] = None,
+    sharding: Annotated[
+        Sharding | None,
+        typer.Option(
+            help="Each worker holds all of the base (ddp), or a part of it (fsdp).",
+            show_default="ddp",
+        ),
+    ] = None,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="Checkpoints: a folder shared by all machines, or s3://, gs://, file://.",
+            show_default="below --out",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of everything random.", show_default="0")
+    ] = None,
 ) -> None:
     """Fine-tune with Ray Train; prints the finished adapter's folder. Goes on after a stop."""
-    from design_loop.adapters import PUBLISHED_RATE, SMALL_RATE, dataset_spec
+    from design_loop.adapter_settings import adapter_settings
+    from design_loop.adapters import dataset_spec
     from serve.cluster import ensure_ray
-    from training.bundled import SMALL
     from training.lora import train_adapter
-    from training.spec import LoraHyperparameters, Resources
 
     quiet_libraries()
+    settings = adapter_settings(
+        preset,
+        base=base,
+        properties=tuple(prop or ()),
+        format=_plain(fmt),
+        seed=seed,
+        adapter={
+            "epochs": epochs,
+            "max_seconds": None if max_minutes is None else 60 * max_minutes,
+            "max_steps": max_steps,
+            "learning_rate": learning_rate,
+            "schedule": _plain(schedule),
+            "warmup": warmup,
+            "rank": rank,
+            "alpha": alpha,
+            "dropout": dropout,
+            "batch_size": batch_size,
+            "micro_tokens": micro_tokens,
+            "length_pool": length_pool,
+            "bf16": bf16,
+            "gradient_checkpointing": gradient_checkpointing,
+            "quantization": _plain(quantization),
+        },
+        resources={
+            "train_workers": workers,
+            "train_cpus": cpus,
+            "train_gpus": gpus,
+            "train_sharding": _plain(sharding),
+            "train_storage": storage,
+        },
+    )
     spec = dataset_spec(
         data,
-        base,
-        prop,
-        fmt.value,
+        settings.base,
+        settings.properties,
+        settings.format,
         out,
-        LoraHyperparameters(
-            rank=rank,
-            alpha=alpha,
-            dropout=dropout,
-            learning_rate=learning_rate or (SMALL_RATE if base == SMALL else PUBLISHED_RATE),
-            epochs=epochs,
-            max_seconds=None if max_minutes is None else 60 * max_minutes,
-            max_steps=max_steps,
-            batch_size=batch_size,
-        ),
-        seed=seed,
+        settings.hyperparameters,
+        seed=settings.seed,
     )
+    if settings.ray_address:
+        os.environ.setdefault("RAY_ADDRESS", settings.ray_address)
     kept = "the same command goes on from the last checkpoint"
     with stoppable(lambda: kept), bar("steps") as advance:
         ensure_ray()
         result = train_adapter(
             spec,
-            Resources(workers=workers, gpus=gpus),
+            settings.resources,
             on_progress=lambda told: advance(int(told["step"]), int(told["steps"])),
         )
     told = ", ".join(
         f"{k} {v:.4g}" for k, v in result.metrics.items() if isinstance(v, (int, float))
     )
     typer.echo(f"{result.path}: {told}")
+
+
+def _plain(choice: StrEnum | None) -> str | None:
+    return None if choice is None else choice.value
 
 
 @app.command("list")
@@ -181,19 +319,12 @@ def plan(
 ) -> None:
     """Count parameters, memory per GPU and tokens per step; exit code 1 if it does not fit."""
     from design_loop.adapter_plan import parse_memory, plan_adapter
-    from design_loop.config import parse_campaign
-    from design_loop.config.loading import load_preset
+    from design_loop.adapter_settings import read_preset
 
     quiet_libraries()
     size = parse_memory(gpu_memory)
-    path = Path(preset)
     # The shape alone is looked at: the dataset need not be here.
-    config = (
-        parse_campaign(path.read_text(encoding="utf-8"), path.name)
-        if path.is_file()
-        else load_preset(preset, check=False)
-    )
-    found = plan_adapter(config, gpus, size)
+    found = plan_adapter(read_preset(preset), gpus, size)
     if fmt is Format.json:
         print_json(found.summary())
     else:

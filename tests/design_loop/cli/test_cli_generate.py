@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from defects.errors import ModelError
 from design_loop.adapters import finished_adapter
+from training.spec import Resources
 
 
 @pytest.fixture
@@ -171,3 +173,47 @@ def test_adapter_train_refuses_before_ray_starts(cli, tmp_path, monkeypatch, cha
     assert done.code == 1
     assert said in done.err
     assert started == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--rank", 0], "--rank: must be at least 1, not 0"),
+        (["--quantization", "4bit"], "--quantization: 4bit needs a CUDA GPU"),
+        (["--sharding", "zero"], "zero"),
+        (["--preset", "quickstrat"], "did you mean 'quickstart'"),
+    ],
+)
+def test_adapter_train_refuses_settings_as_a_campaign_file_does(cli, tmp_path, words, said):
+    done = cli("adapter", "train", "--data", "nowhere", "--base", "small", "--property",
+               "homo_lumo_gap", "--out", tmp_path / "out", *words)  # fmt: skip
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_adapter_train_hands_preset_and_options_to_the_training(cli, tmp_path, monkeypatch):
+    given = []
+
+    def train(spec, resources, on_progress):
+        given.append((spec, resources))
+        raise ModelError("enough seen")
+
+    monkeypatch.setattr("serve.cluster.ensure_ray", lambda *_: True)
+    monkeypatch.setattr("training.lora.train_adapter", train)
+    done = cli(
+        "adapter", "train", "--data", "xtb-mos2-4x4", "--out", tmp_path / "out", "--preset",
+        "quickstart", "--max-minutes", 0.5, "--micro-tokens", 512, "--length-pool", 2, "--bf16",
+        "--gradient-checkpointing", "--schedule", "linear", "--workers", 2, "--cpus", 0.5,
+        "--sharding", "fsdp", "--storage", tmp_path / "runs", "--seed", 3,
+    )  # fmt: skip
+    assert "enough seen" in done.err
+    [(spec, resources)] = given
+    h = spec.hyperparameters
+    assert (h.max_seconds, h.micro_tokens, h.length_pool, h.schedule) == (30, 512, 2, "linear")
+    assert (h.bf16, h.gradient_checkpointing) == (True, True)
+    assert (h.learning_rate, h.epochs) == (2e-3, 200)  # the preset's
+    assert resources == Resources(
+        workers=2, cpus=0.5, sharding="fsdp", storage=str(tmp_path / "runs")
+    )
+    assert spec.seed == 3
+    assert spec.facts["properties"] == ["homo_lumo_gap", "formation_energy_per_site"]
