@@ -76,6 +76,7 @@ def test_another_crystal_under_a_known_name_gets_another_key(tmp_path):
     assert host_from_cif(path, (4, 4, 1)).key != "MoS2-4x4x1"
 
 
+@pytest.mark.filterwarnings("ignore:No structure parsed for section 1 in CIF:UserWarning:pymatgen")
 def test_a_cif_that_is_none_says_which_file(tmp_path):
     path = tmp_path / "broken.cif"
     path.write_text("data_x\n_cell_length_a oops\n")
