@@ -13,6 +13,7 @@ from typing import Any
 from defects.configuration import Configuration
 from defects.oracles import OracleSpec
 from design_loop.oracle_worker import label_in_worker
+from design_loop.ray_alive import check_ray
 
 logger = logging.getLogger(__name__)
 
@@ -183,10 +184,17 @@ class OraclePool:
         self._calls: dict[Any, _Call] = {}
 
     def run(self, tasks: deque[Task]) -> Iterator[LabelResult]:
-        """Results of all tasks; failed ones go back to the end of the queue while tries remain."""
+        """Results of all tasks; failed ones go back to the end of the queue while tries remain.
+
+        Raises
+        ------
+        RayDiedError
+            Ray itself died: the tasks that are not done have not failed.
+        """
         quiet_since = time.monotonic()
         try:
             while tasks or self._calls:
+                check_ray()
                 if self._limits.stopped:
                     tasks.clear()
                     if not self._calls:
@@ -237,6 +245,8 @@ class OraclePool:
         try:
             message = self._ray.get(next(reference))
         except (self._ray.exceptions.RayError, StopIteration) as error:
+            if not isinstance(error, self._ray.exceptions.RayTaskError):
+                check_ray(error)  # else every call would use up its tries within a second
             return self._finish(reference, None, *_explain(error, self._ray))
         if message["state"] == "started":
             call.started = time.monotonic()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from defects.configuration import Configuration
 from defects.errors import OracleError
@@ -20,6 +21,9 @@ from design_loop.oracle_calls import LabelResult, OraclePool, PoolLimits, Task
 __all__ = ["LabelResult", "PoolLimits", "label_batch", "label_stream", "with_pristine"]
 
 logger = logging.getLogger(__name__)
+
+#: Further tries of the pristine energy, without which no label can be had.
+_PRISTINE_RETRIES = 3
 
 
 def label_batch(
@@ -91,7 +95,11 @@ def with_pristine(oracle: OracleSpec, host: Host, limits: PoolLimits | None = No
         return oracle
     logger.info("computing the pristine energy of %s", host.key)
     pristine = Task(0, Configuration(host, ()))
-    result = next(iter(OraclePool(oracle, limits or PoolLimits()).run(deque([pristine]))))
+    limits = limits or PoolLimits()
+    # Not a call that somebody counts: a worker that died must not end what all others are for.
+    # And a halt that is asked for waits for it, as for every call in flight.
+    limits = replace(limits, retries=max(limits.retries, _PRISTINE_RETRIES), stop=None)
+    result = next(iter(OraclePool(oracle, limits).run(deque([pristine]))))
     if result.labels is None:
         raise OracleError(
             f"the energy of pristine {host.key}, which formation energies need, could not be "

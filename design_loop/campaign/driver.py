@@ -29,6 +29,7 @@ from design_loop.config import CampaignConfig
 from design_loop.ledger import CampaignState, Ledger, Suspended, Waiting
 from design_loop.ledger.steps import StepRun
 from design_loop.progress import Progress
+from design_loop.ray_alive import RayDiedError, check_ray
 from design_loop.summary import CampaignSummary, summarise_campaign, summarise_round
 from design_loop.tracking import Tracker
 from design_loop.workdir import make_workdir
@@ -37,6 +38,9 @@ log = logging.getLogger(__name__)
 
 #: How long a result waits for a ledger that is locked, full or away before the campaign stops, s.
 PATIENCE_S = 600.0
+
+#: How often a driver starts Ray anew after it died, before a person has to look.
+RAY_DEATHS = 5
 
 Step = Callable[[Context, int, StepRun], None]
 StartServices = Callable[[CampaignConfig, Path, Callable[[str], None]], Services]
@@ -166,9 +170,18 @@ class _Driver:
 
     def _until_it_ends(self, dataset: Dataset) -> None:
         """Run rounds until none is left or somebody wants a halt; then say so in the ledger."""
+        deaths = 0
         while True:
             try:
                 self._all_rounds(dataset)
+            except RayDiedError as error:
+                deaths += 1
+                if deaths > RAY_DEATHS:
+                    raise
+                text = f"{str(error).partition(';')[0]}; starting it anew"
+                self.ledger.event(self.id, text, level="warning")
+                self.progress.message("warning", text)
+                continue
             except Waiting as reason:
                 self.ledger.set_campaign_state(self.id, CampaignState.WAITING, str(reason))
                 return
@@ -225,6 +238,11 @@ class _Driver:
             while number <= self._amended(context).rounds:
                 self._round(context, number, ROUND)
                 number += 1
+        except (Suspended, Waiting):
+            raise
+        except Exception as error:
+            check_ray(error)  # a dead Ray has many faces: a refused connection, a lost actor
+            raise
         finally:
             models.close()
 

@@ -15,6 +15,7 @@ from design_loop.campaign import driver
 from design_loop.config import load_campaign
 from design_loop.ledger import CampaignState, Ledger, Source
 from design_loop.progress import SilentProgress
+from design_loop.ray_alive import RayDiedError
 from tests.design_loop.campaign.quick_services import QuickServices, write_campaign
 
 STEPS = ("generate", "check", "predict", "select", "verify", "learn")
@@ -131,3 +132,38 @@ def test_a_dataset_of_another_supercell_is_refused_before_anything_starts(tmp_pa
     with pytest.raises(ConfigError, match="5x5"):
         _start(tmp_path)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("deaths", "state"), [(2, "done"), (99, "failed")])
+def test_services_whose_ray_dies_are_started_anew_but_not_for_ever(tmp_path, deaths, state):
+    write_campaign(tmp_path)
+    started: list[Path] = []
+
+    class Dying(QuickServices):
+        def label(self, oracle, configurations, on_result, on_failure, limits):
+            if len(started) > deaths:
+                return super().label(oracle, configurations, on_result, on_failure, limits)
+            super().label(oracle, configurations[:1], on_result, on_failure, limits)
+            raise RayDiedError("Ray died: its raylet ended unexpectedly; go on")
+
+    def services(config, campaign, tell):
+        started.append(campaign)
+        return Dying(campaign, config)
+
+    config = load_campaign(tmp_path / "campaign.yaml")
+    store = tmp_path / "runs" / "ledger.sqlite"
+    try:
+        driver.start(config, tmp_path / "runs", str(store), SilentProgress(), services)
+    except RayDiedError:
+        assert state == "failed"
+    assert len(started) == min(deaths, driver.RAY_DEATHS) + 1
+    with Ledger(store, create=False) as ledger:
+        [campaign] = ledger.campaigns()
+        assert campaign.state == state
+        told = [e.message for e in ledger.events(campaign.id) if "starting it anew" in e.message]
+        assert told == ["Ray died: its raylet ended unexpectedly; starting it anew"] * len(told)
+        assert len(told) == len(started) - 1
+        labels = ledger.labels(campaign.id, Source.ORACLE)
+    [log] = (tmp_path / "runs").glob("**/oracle_calls.log")
+    assert len(log.read_text().split()) == len(labels), "what was kept is not computed again"
