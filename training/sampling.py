@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -73,10 +72,3 @@ def generate(
                 answers[i] = text
     model.train(was_training)
     return answers
-
-
-def load_adapter(model: PreTrainedModel, adapter: str | Path) -> PreTrainedModel:
-    """Put a LoRA adapter on a base model, for sampling."""
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, str(adapter))

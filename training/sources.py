@@ -1,14 +1,13 @@
-"""Where training examples come from: a file, or a function that draws new ones for every epoch."""
+"""Where training examples come from, and examples as a file."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from defects.errors import DatasetError
 from training.examples import Example
@@ -40,34 +39,6 @@ class JsonlSource:
 
     def __call__(self, epoch: int, seed: int) -> list[Example]:
         return list(_read_once(self.path))
-
-
-@dataclass(frozen=True)
-class FunctionSource:
-    """A function named by its import path, called with epoch, seed and keyword arguments.
-
-    Attributes
-    ----------
-    function : str
-        ``package.module:function``; it returns a list of `Example` or (prompt, answer[, weight]).
-    kwargs : dict
-        Plain JSON values.
-    """
-
-    function: str
-    kwargs: dict[str, Any] = field(default_factory=dict)
-
-    def __call__(self, epoch: int, seed: int) -> list[Example]:
-        module, _, name = self.function.partition(":")
-        try:
-            call = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise DatasetError(
-                f"no function {self.function!r} to draw examples from ({error}): "
-                "write package.module:function"
-            ) from error
-        found = call(epoch=epoch, seed=seed, **self.kwargs)
-        return [e if isinstance(e, Example) else Example(*e) for e in found]
 
 
 def read_examples(path: str | Path) -> list[Example]:

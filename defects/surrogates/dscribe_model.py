@@ -12,7 +12,7 @@ import numpy as np
 from defects.encodings.dscribe_features import MatrixEncoder, SoapEncoder, new_encoder
 from defects.encodings.sparse import SparseEncoder
 from defects.errors import ModelError
-from defects.surrogates.catboost_files import load_catboost, save_catboost
+from defects.surrogates.catboost_files import load_trees, mean_in_chunks, save_trees
 from defects.surrogates.encoded import Encoded
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from catboost import CatBoostRegressor
 
 _FILE = "descriptor.json"
-#: Configurations encoded at a time: a row of SOAP takes 9 kB.
-CHUNK = 2048
 
 
 @dataclass
@@ -45,19 +43,12 @@ class DescriptorModel:
 
     def predict(self, batch: Encoded, threads: int = 1) -> np.ndarray:
         """Mean of all trees, shape (n,)."""
-        z = np.empty(len(batch))
-        for start in range(0, len(batch), CHUNK):
-            rows = slice(start, start + CHUNK)
-            features = self.descriptor.transform(batch.configurations[rows])
-            found = [tree.predict(features, thread_count=threads) for tree in self.trees]
-            z[rows] = np.mean(found, axis=0)
-        return z
+        transform = self.descriptor.transform
+        return mean_in_chunks(self.trees, batch.configurations, transform, threads)
 
     def save(self, folder: Path) -> None:
         """One cbm file per fold, and the settings of the descriptor."""
-        files = [f"{self.kind}{i}.cbm" for i in range(len(self.trees))]
-        for file, tree in zip(files, self.trees, strict=True):
-            save_catboost(tree, folder / file)
+        files = save_trees(self.trees, folder, self.kind)
         data = {"descriptor": self.kind, "settings": self.descriptor.spec(), "files": files}
         (folder / _FILE).write_text(json.dumps(data))
 
@@ -79,7 +70,7 @@ class DescriptorModel:
         if descriptor != cls.kind or not files:
             raise ModelError(f"{folder} holds {len(files)} models of {descriptor}, not {cls.kind}")
         made = new_encoder(cls.kind, encoder.host, encoder.defects, settings)
-        return cls(made, [load_catboost(folder / file) for file in files])
+        return cls(made, load_trees(folder, files))
 
 
 class SoapModel(DescriptorModel):

@@ -11,7 +11,7 @@ import numpy as np
 
 from defects.encodings.sparse import SparseEncoder
 from defects.errors import ModelError
-from defects.surrogates.catboost_files import load_catboost, save_catboost
+from defects.surrogates.catboost_files import load_trees, save_trees
 from defects.surrogates.embedding_network import FILE, EmbeddingNetwork
 from defects.surrogates.encoded import Encoded
 
@@ -58,9 +58,7 @@ class EmbeddingModel:
     def save(self, folder: Path) -> None:
         """The network as safetensors, the regressors as cbm files or JSON."""
         self.network.save(folder / FILE)
-        files = [f"trees{i}.cbm" for i in range(len(self.trees))]
-        for file, tree in zip(files, self.trees, strict=True):
-            save_catboost(tree, folder / file)
+        files = save_trees(self.trees, folder, "trees")
         data = {"trees": files, "weights": self.weights.tolist()}
         (folder / _REGRESSORS).write_text(json.dumps(data))
 
@@ -83,4 +81,4 @@ class EmbeddingModel:
                 raise ValueError("no regressors")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} holds no readable regressors: {error!r}") from error
-        return cls(network, [load_catboost(folder / file) for file in files], weights)
+        return cls(network, load_trees(folder, files), weights)

@@ -12,15 +12,13 @@ import numpy as np
 from defects.encodings.slices_tokens import SliceTokens
 from defects.encodings.sparse import SparseEncoder
 from defects.errors import ModelError
-from defects.surrogates.catboost_files import load_catboost, save_catboost
+from defects.surrogates.catboost_files import load_trees, mean_in_chunks, save_trees
 from defects.surrogates.encoded import Encoded
 
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor
 
 _FILE = "slices.json"
-#: Configurations encoded at a time: a row of tokens of an 8×8 cell takes 9 kB.
-CHUNK = 2048
 
 
 @dataclass
@@ -45,25 +43,18 @@ class SlicesModel:
 
     def predict(self, batch: Encoded, threads: int = 1) -> np.ndarray:
         """Property times its divisor, shape (n,)."""
-        value = np.empty(len(batch))
-        for start in range(0, len(batch), CHUNK):
-            rows = slice(start, start + CHUNK)
-            features = self.tokens.transform(batch.configurations[rows])
-            found = [tree.predict(features, thread_count=threads) for tree in self.trees]
-            value[rows] = np.mean(found, axis=0)
+        transform = self.tokens.transform
+        value = mean_in_chunks(self.trees, batch.configurations, transform, threads)
         return value * batch.divisor(self.name)
 
     def save(self, folder: Path) -> None:
         """One cbm file per fold, and what the columns are."""
-        files = [f"slices{i}.cbm" for i in range(len(self.trees))]
-        for file, tree in zip(files, self.trees, strict=True):
-            save_catboost(tree, folder / file)
         data = {
             "property": self.name,
             "form": self.tokens.form,
             "width": self.tokens.width,
             "n_tokens": len(self.tokens.vocabulary),
-            "files": files,
+            "files": save_trees(self.trees, folder, "slices"),
         }
         (folder / _FILE).write_text(json.dumps(data))
 
@@ -89,4 +80,4 @@ class SlicesModel:
                 f"{folder}: {len(files)} models of {n_tokens} tokens, {encoder.host.key} with "
                 f"{', '.join(encoder.defects)} has {len(tokens.vocabulary)}: train it again"
             )
-        return cls(name, tokens, [load_catboost(folder / file) for file in files])
+        return cls(name, tokens, load_trees(folder, files))

@@ -11,7 +11,7 @@ import numpy as np
 
 from defects.encodings.sparse import SparseEncoder
 from defects.errors import ModelError
-from defects.surrogates.catboost_files import load_catboost, save_catboost
+from defects.surrogates.catboost_files import load_trees, save_trees
 from defects.surrogates.encoded import Encoded
 
 if TYPE_CHECKING:
@@ -42,10 +42,7 @@ class TreesModel:
 
     def save(self, folder: Path) -> None:
         """One cbm file per member, and their list."""
-        files = [f"trees{i}.cbm" for i in range(len(self.trees))]
-        for file, tree in zip(files, self.trees, strict=True):
-            save_catboost(tree, folder / file)
-        (folder / _LIST).write_text(json.dumps(files))
+        (folder / _LIST).write_text(json.dumps(save_trees(self.trees, folder, "trees")))
 
     @classmethod
     def load(cls, folder: Path, encoder: SparseEncoder) -> TreesModel:
@@ -62,4 +59,4 @@ class TreesModel:
             raise ModelError(f"{folder} holds no readable trees: {error!r}") from error
         if not names:
             raise ModelError(f"{folder} holds no trees")
-        return cls([load_catboost(folder / name) for name in names])
+        return cls(load_trees(folder, names))

@@ -18,7 +18,7 @@ from training.examples import Example
 from training.lora import AdapterSpec, LoraHyperparameters, Resources, train_adapter
 from training.manifest import read_adapter
 from training.pretrain import PretrainSettings, pretrain
-from training.sampling import generate, load_adapter
+from training.sampling import generate
 from training.sources import JsonlSource, write_examples
 
 from tiny_language_model import (  # isort: skip
@@ -165,7 +165,9 @@ def right_answers(base: Path, adapter: Path | None) -> float:
     """Share of the greedy answers to new prompts that are right."""
     model, tokenizer = load_base(base)
     if adapter is not None:
-        model = load_adapter(model, adapter)
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, str(adapter))
     examples = digit_examples(50, 3)
     answers = generate(
         model, tokenizer, [e.prompt for e in examples], temperature=0, max_new_tokens=12

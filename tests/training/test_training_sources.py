@@ -1,4 +1,4 @@
-"""Files and functions that examples come from."""
+"""Files that examples come from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from tiny_language_model import digit_examples
 from defects.errors import DatasetError
 from training.examples import Example
 from training.sources import (
-    FunctionSource,
     JsonlSource,
     examples_hash,
     read_examples,
@@ -52,18 +51,6 @@ def test_missing_and_empty_files_are_told(tmp_path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     with pytest.raises(DatasetError, match="no training example"):
         read_examples(tmp_path / "empty.jsonl")
-
-
-def test_a_function_draws_new_examples_per_epoch() -> None:
-    source = FunctionSource("tiny_language_model:draw_digits", {"count": 7})
-    assert source(0, 1) == source(0, 1) != source(1, 1)
-    assert len(source(0, 1)) == 7
-
-
-@pytest.mark.parametrize("name", ["no.such.module:f", "training.sources:nothing", "training", ""])
-def test_a_missing_function_is_told(name) -> None:
-    with pytest.raises(DatasetError, match=r"package\.module:function"):
-        FunctionSource(name)(0, 0)
 
 
 def test_the_hash_follows_content_and_order() -> None:

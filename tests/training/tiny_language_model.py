@@ -26,11 +26,6 @@ def digit_examples(count: int, seed: int) -> list[Example]:
     return examples
 
 
-def draw_digits(epoch: int, seed: int, count: int = 200) -> list[Example]:
-    """An example source: new examples in every epoch."""
-    return digit_examples(count, seed * 1000 + epoch)
-
-
 def endless_digits(seed: int):
     """A pretraining corpus of the same examples."""
     while True:
