@@ -87,8 +87,9 @@ class RoundYields:
     def worths(self, number: int) -> dict[str, float]:
         """New candidate of a round -> what it is worth, 0 to 1."""
         found: dict[str, float] = {}
+        new = {c.key for c in self.ledger.candidates(self.campaign, number)}
         for _, p in self.ledger.predictions(self.campaign, number):
-            if all(t.property in p.mean for t in self.targets):
+            if p.candidate in new and all(t.property in p.mean for t in self.targets):
                 found[p.candidate] = probability_of_meeting(self.targets, p.mean, p.std)
         for key in list(found):
             label = self._labels.get(key)

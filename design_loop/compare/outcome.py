@@ -111,7 +111,11 @@ def read_outcome(
             )
         )
     funnel = ledger.funnel(campaign)
-    inside = sum(int(s.info.get("surrogate_evaluations") or 0) for s in steps)
+    inside = sum(
+        int(s.info.get(what) or 0)
+        for s in steps
+        for what in ("surrogate_evaluations", "reconsidered")
+    )
     return Outcome(
         arm=arm,
         seed=seed,

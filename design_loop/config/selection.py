@@ -38,6 +38,11 @@ class SelectionConfig(Section):
         description="what lies outside of the surrogate's labels: as any other, last of all, or "
         "only by exploration and first there",
     )
+    reconsider: bool = Field(
+        True,
+        description="candidates of earlier rounds that no call was spent on stand for selection "
+        "again, with the present surrogate's prediction: the best, about as many as are new",
+    )
     max_std: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict,
         description="property -> largest spread of the surrogate to trust, in its unit; beyond it "

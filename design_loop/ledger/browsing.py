@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, select
 
 from design_loop.ledger import tables as t
-from design_loop.ledger.queries import of_round
+from design_loop.ledger.queries import first_predictions, of_round
 from design_loop.ledger.records import Candidate, CheckedSample, Label, Prediction, Sample
 from design_loop.ledger.states import Source
 
@@ -95,12 +95,16 @@ class CandidateStory:
 def screened_page(
     connection: Connection, campaign: str, number: int | None, limit: int, offset: int
 ) -> tuple[int, list[ScreenedRow]]:
-    """Read the count and a page of predicted candidates, the smallest surrogate error first."""
+    """Read the count and a page of predicted candidates, the smallest surrogate error first.
+
+    Of a round all that stood for selection in it, of the campaign each with its first prediction.
+    """
     p, c = t.predictions, t.candidates
+    where = [first_predictions()] if number is None else []
     total = connection.execute(
-        of_round(select(func.count()).select_from(p), p, campaign, number)
+        of_round(select(func.count()).select_from(p), p, campaign, number).where(*where)
     ).scalar_one()
-    page = of_round(select(p.c.candidate, p.c.surrogate), p, campaign, number)
+    page = of_round(select(p.c.candidate, p.c.surrogate), p, campaign, number).where(*where)
     page = page.order_by(p.c.surrogate_error, p.c.candidate).limit(limit).offset(offset)
     chosen = page.subquery()
     rows = connection.execute(

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, func, select
 
 from design_loop.ledger import tables as t
-from design_loop.ledger.queries import label_of, of_round
+from design_loop.ledger.queries import first_predictions, label_of, of_round
 from design_loop.ledger.records import Candidate, Funnel, Label, Prediction
 from design_loop.ledger.states import Source
 
@@ -71,7 +71,7 @@ def funnels(connection: Connection, campaign: str) -> dict[int, Funnel]:
         if reason is not None:
             drops[number][reason] = count
     found = _by_round(connection, campaign, t.candidates)
-    predicted = _by_round(connection, campaign, t.predictions)
+    predicted = _by_round(connection, campaign, t.predictions, first_predictions())
     selected = _by_round(connection, campaign, t.selections)
     verified = _by_round(connection, campaign, t.labels, t.labels.c.source == Source.ORACLE)
     failed = _failed(connection, campaign)
@@ -153,7 +153,7 @@ def _judged(
 
 
 def drawn_predictions(connection: Connection, campaign: str, limit: int) -> list[Drawn]:
-    """Read the predictions of up to `limit` candidates, drawn evenly from all.
+    """Read the first predictions of up to `limit` candidates, drawn evenly from all.
 
     A candidate's key is the beginning of a SHA-256, so the first keys in order are a fair draw; the
     same ones come again while nothing is added.
@@ -162,7 +162,7 @@ def drawn_predictions(connection: Connection, campaign: str, limit: int) -> list
     rows = connection.execute(
         select(p.c.candidate, p.c.round, c.c.asked, p.c.mean, p.c.std, p.c.surrogate_error)
         .join(c, and_(c.c.campaign == p.c.campaign, c.c.key == p.c.candidate))
-        .where(p.c.campaign == campaign)
+        .where(p.c.campaign == campaign, c.c.round == p.c.round)
         .order_by(p.c.candidate, p.c.surrogate)
         .limit(limit)
     )

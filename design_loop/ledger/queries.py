@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, and_, exists, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    exists,
+    func,
+    or_,
+    select,
+)
 
 from design_loop.ledger import tables as t
 from design_loop.ledger.records import (
@@ -86,7 +97,7 @@ def candidates(connection: Connection, campaign: str, number: int | None) -> lis
 def predictions(
     connection: Connection, campaign: str, number: int | None
 ) -> list[tuple[str, Prediction]]:
-    """Read (surrogate version, prediction), the smallest surrogate error first."""
+    """Read (surrogate version, prediction): by round, the smallest surrogate error first."""
     c = t.predictions.c
     rows = connection.execute(
         of_round(select(t.predictions), t.predictions, campaign, number).order_by(
@@ -206,6 +217,7 @@ def labels(
 def verified(connection: Connection, campaign: str) -> list[Verified]:
     """Read every candidate with an oracle label, with the prediction it was selected by."""
     known = {c.key: c for c in candidates(connection, campaign, None)}
+    # What was selected is predicted no more: the last prediction is the one it was selected by.
     predicted = {p.candidate: (name, p) for name, p in predictions(connection, campaign, None)}
     reasons = {
         row.candidate: row.reason
@@ -218,6 +230,13 @@ def verified(connection: Connection, campaign: str) -> list[Verified]:
         reason = reasons.get(label.candidate)
         found.append(Verified(candidate, label, prediction, surrogate, reason))
     return found
+
+
+def first_predictions() -> ColumnElement[bool]:
+    """Of predictions those that a candidate got in its own round: every candidate once."""
+    p, c = t.predictions.c, t.candidates.c
+    own = and_(c.campaign == p.campaign, c.key == p.candidate, c.round == p.round)
+    return select(c.key).where(own).correlate(t.predictions).exists()
 
 
 def funnel(connection: Connection, campaign: str, number: int | None) -> Funnel:
@@ -240,7 +259,7 @@ def funnel(connection: Connection, campaign: str, number: int | None) -> Funnel:
         checked=count(t.samples, t.samples.c.checked),
         drops={row[0]: row[1] for row in connection.execute(drops)},
         candidates=count(t.candidates),
-        predicted=count(t.predictions),
+        predicted=count(t.predictions, first_predictions()),
         selected=count(t.selections),
         verified=count(t.labels, t.labels.c.source == Source.ORACLE),
         failed=connection.execute(failed).scalar_one(),

@@ -120,7 +120,10 @@ class LedgerReader:
     def predictions(
         self, campaign: str, number: int | None = None
     ) -> list[tuple[str, rec.Prediction]]:
-        """Return (surrogate version, prediction), the smallest surrogate error first."""
+        """Return (surrogate version, prediction): by round, the smallest surrogate error first.
+
+        A candidate of an earlier round that no call was spent on may be predicted again.
+        """
         with self._database.read() as connection:
             return queries.predictions(connection, campaign, number)
 

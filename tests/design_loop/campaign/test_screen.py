@@ -7,8 +7,11 @@ import pytest
 from design_loop.campaign.propose import check, generate
 from design_loop.campaign.screen import choose, predict
 from design_loop.ledger import Surrogate
+from design_loop.summary import summarise_campaign
 from serve.client import RemotePredictions
 from tests.design_loop.proposers.proposer_context import gap, make_context
+
+STEPS = {"generate": generate, "check": check, "predict": predict, "select": choose}
 
 
 class Doubtful:
@@ -41,15 +44,86 @@ def context(tmp_path):
     ledger.close()
 
 
+class Learning:
+    """A surrogate that a new version makes call the opposite good."""
+
+    def __init__(self):
+        self.version = "first"
+
+    def predict(self, configurations):
+        sign = 1 if self.version == "first" else -1
+        mean = [{"homo_lumo_gap": 0.25 + sign * (gap(c) - 0.25)} for c in configurations]
+        n = len(mean)
+        std = [{"homo_lumo_gap": 0.02}] * n
+        return RemotePredictions(mean, std, [False] * n, ("homo_lumo_gap",), self.version)
+
+
+def _round(context, number, version):
+    context.ledger.start_round(context.id, number)
+    context.services.version = version
+    for name, step in STEPS.items():
+        with context.ledger.step(context.id, number, name) as run:
+            if name == "generate" and version not in {
+                s.version for s in context.ledger.surrogates(context.id)
+            }:
+                run.add_surrogate(Surrogate(version, "nowhere", {}))
+            step(context, number, run)
+    with context.ledger.step(context.id, number, "verify"):
+        pass
+    with context.ledger.step(context.id, number, "learn"):
+        pass
+    context.ledger.finish_round(context.id, number)
+
+
+def test_what_was_passed_over_stands_for_selection_again(context):
+    ledger, context.services = context.ledger, Learning()
+    selection = context.config.selection.model_copy(
+        update={"strategy": "quantile", "quantile": 1.0, "exploration": 0.0, "diversity": 0.0}
+    )
+    context.config = context.config.model_copy(update={"selection": selection})
+    _round(context, 1, "first")
+    first = {c.key for c in ledger.candidates(context.id, 1)}
+    taken = {s.candidate for s in ledger.selections(context.id, 1)}
+    _round(context, 2, "second")
+    new = {c.key for c in ledger.candidates(context.id, 2)}
+    seen = {p.candidate: name for name, p in ledger.predictions(context.id, 2)}
+    assert set(seen) == new | (first - taken)
+    assert set(seen.values()) == {"second"}
+    chosen = {s.candidate for s in ledger.selections(context.id, 2)}
+    best = sorted(ledger.predictions(context.id, 2), key=lambda p: p[1].surrogate_error)
+    assert max(p.surrogate_error for _, p in best if p.candidate in chosen) <= min(
+        p.surrogate_error for _, p in best if p.candidate not in chosen
+    )
+    info = {s.name: s.info for s in ledger.steps(context.id, 2)}
+    assert info["predict"]["reconsidered"] == len(first - taken)
+    assert info["select"]["of_earlier_rounds"] == len(chosen & first)
+    # Every candidate counts once, in the round that found it.
+    assert ledger.funnel(context.id, 2).predicted == len(new)
+    assert ledger.funnel(context.id).predicted == len(first | new)
+    summary = summarise_campaign(ledger, context.id)
+    assert [r.funnel.predicted for r in summary.rounds] == [0, len(first), len(new)]
+    # The same surrogate has nothing new to say.
+    _round(context, 3, "second")
+    again = {p.candidate for _, p in ledger.predictions(context.id, 3)}
+    assert again == {c.key for c in ledger.candidates(context.id, 3)}
+
+
+def test_candidates_are_not_reconsidered_where_the_file_says_so(context):
+    context.services = Learning()
+    selection = context.config.selection.model_copy(
+        update={"reconsider": False, "strategy": "quantile"}
+    )
+    context.config = context.config.model_copy(update={"selection": selection})
+    _round(context, 1, "first")
+    _round(context, 2, "second")
+    seen = {p.candidate for _, p in context.ledger.predictions(context.id, 2)}
+    assert seen == {c.key for c in context.ledger.candidates(context.id, 2)}
+
+
 def test_what_selection_saw_and_why_it_chose_is_in_the_ledger(context):
     ledger = context.ledger
     ledger.start_round(context.id, 1)
-    for name, step in {
-        "generate": generate,
-        "check": check,
-        "predict": predict,
-        "select": choose,
-    }.items():
+    for name, step in STEPS.items():
         with ledger.step(context.id, 1, name) as run:
             if name == "generate":
                 run.add_surrogate(Surrogate("doubtful", "nowhere", {}))
