@@ -147,9 +147,9 @@ class InstructionSource:
     keep_all : float
         Probability that all known ones are asked for at once.
     placement : {"canonical", "anchored", "random"}
-        Which member of a configuration's class is shown. One and the same by default: nothing has to
-        be learnt of the group then, and all of a short training goes into which crystal has which
-        properties.
+        Which member of a configuration's class is shown. One and the same by default: nothing has
+        to be learnt of the group then, and all of a short training goes into which crystal has
+        which properties.
     own : mapping
         A user's own properties by name: their units and decimals.
     replay : float or None
@@ -205,8 +205,9 @@ def resampled(items: Sequence[Instruction], rng: np.random.Generator) -> list[In
     """As many items, each as often as its weight says: systematic resampling.
 
     The expected gradient is that of a weighted loss. But the steps of a short training are spent on
-    what counts, and a heavy instruction is shown with several subsets of its properties. Each is there the whole number of times below or above n·w/Σw
-    (Kitagawa 1996, J. Comput. Graph. Stat. 5, 1); equal weights leave the items as they are.
+    what counts, and a heavy instruction is shown with several subsets of its properties. Each is
+    there the whole number of times below or above n·w/Σw (Kitagawa 1996, J. Comput. Graph. Stat. 5,
+    1); equal weights leave the items as they are.
     """
     weights = np.array([item.weight for item in items])
     if len(items) == 0 or np.ptp(weights) == 0:

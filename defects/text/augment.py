@@ -1,8 +1,8 @@
 """Training examples from labelled configurations, a new face of each at every epoch.
 
-A configuration's properties do not change under the host's symmetry group, so that a sample may show
-any member of its class; the `full` format is written in a random frame; and the request names a
-random subset of the known properties, so that any subset can be asked for.
+A configuration's properties do not change under the host's symmetry group, so that a sample may
+show any member of its class; the `full` format is written in a random frame; and the request names
+a random subset of the known properties, so that any subset can be asked for.
 """
 
 from __future__ import annotations

@@ -123,7 +123,9 @@ def test_training_pairs_show_members_of_the_class(fmt):
     c = random_configuration(HOST, RULES, rng, 4)
     answers = set()
     for _ in range(20):
-        prompt, answer = training_pair(c, RULES, {"homo_lumo_gap": 0.5}, fmt, rng, placement="anchored")
+        prompt, answer = training_pair(
+            c, RULES, {"homo_lumo_gap": 0.5}, fmt, rng, placement="anchored"
+        )
         answers.add(answer)
         if fmt == "compact":
             assert parse_answer(answer, Request(HOST, RULES), fmt).key == c.key
