@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -121,7 +122,9 @@ def generate_to_file(
             lora=LoraSettings(max_lora_rank=min(r for r in LORA_RANKS if r >= rank)),
             engine=EngineConfig(speculative_tokens=FULL_FORMAT_GUESSES if fmt == "full" else 0),
         )
-        with deploy(config) as handle, ServeClient(handle.base_url) as client:
+        # In a cluster that was joined, neither a server nor a campaign is to be replaced.
+        owner = f"generate-{secrets.token_hex(4)}"
+        with deploy(config, owner=owner) as handle, ServeClient(handle.base_url) as client:
             done = 0
 
             def advance(n: int) -> None:

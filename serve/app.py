@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from defects.errors import ConfigError, ModelError
 from serve.checks import check_base_model, check_surrogate, check_vllm
-from serve.cluster import choose_port, ensure_ray, quiet, ray_log_dir
-from serve.config import ServeConfig
+from serve.cluster import choose_port, ensure_ray, may_join, quiet, ray_log_dir, started_here
+from serve.config import LOOPBACK, ServeConfig
 from serve.deployments import api_app, llm_app, resolve_device, surrogate_app
-from serve.names import API_APP, LLM_APP, SURROGATE_APP
+from serve.names import AppNames
 from serve.waiting import Progress, fail_if_dead, is_running, wait_until_healthy, wait_until_running
 
 if TYPE_CHECKING:
     from ray.serve import RunTarget
+    from ray.serve.config import HTTPOptions
 
     from serve.extensions import Extension
 
@@ -39,14 +40,17 @@ class ServeHandle:
     config : ServeConfig
         What was asked for.
     base_url : str
-        ``http://127.0.0.1:PORT``.
+        ``http://127.0.0.1:PORT``, with the route of `apps`.
     device : str
         "cpu" or "gpu".
+    apps : AppNames
+        The Serve applications; nothing else of the cluster's Serve is touched.
     """
 
     config: ServeConfig
     base_url: str
     device: str
+    apps: AppNames = field(default_factory=AppNames)
     _owns_ray: bool = field(default=False, repr=False)
     _load: Callable[[str], Any] | None = field(default=None, repr=False)
     _closed: bool = field(default=False, repr=False)
@@ -77,26 +81,32 @@ class ServeHandle:
             _submit(
                 [
                     RunTarget(
-                        surrogate_app(self.config, path, self._load), SURROGATE_APP, None, LOGGING
+                        surrogate_app(self.config, path, self._load),
+                        self.apps.surrogate,
+                        None,
+                        LOGGING,
                     )
                 ]
             )
         deadline = time.monotonic() + timeout_s
-        handle = ray_serve.get_app_handle(SURROGATE_APP)
+        handle = ray_serve.get_app_handle(self.apps.surrogate)
         while True:
-            fail_if_dead(SURROGATE_APP)
+            fail_if_dead(self.apps.surrogate)
             status = handle.status.remote().result(timeout_s=timeout_s)
             if status["folder"] == str(path):
                 if status["error"]:
                     raise ModelError(f"surrogate {path} was not taken over: {status['error']}")
-                if is_running(SURROGATE_APP):
+                if is_running(self.apps.surrogate):
                     return status["version"]
             if time.monotonic() > deadline:
                 raise ModelError(f"surrogate {path} was not taken over within {timeout_s:g} s")
             time.sleep(0.05)
 
     def shutdown(self) -> None:
-        """Stop serving; ends Ray as well if `deploy` started it. May be called twice."""
+        """Stop serving; ends Ray as well if `deploy` started it. May be called twice.
+
+        In a cluster that was joined only these applications end: its Serve may have others'.
+        """
         if self._closed:
             return
         self._closed = True
@@ -106,14 +116,18 @@ class ServeHandle:
         if not ray.is_initialized():
             return
         with quiet():
-            if self._owns_ray:
+            ours = started_here()
+            if self._owns_ray and ours:
                 # Everything of this Ray is ours: ending it ends Serve, in a second instead of six.
                 ray.shutdown()
-            else:
-                for name in (API_APP, SURROGATE_APP, LLM_APP):
-                    if name in ray_serve.status().applications:
-                        ray_serve.delete(name)
-                ray_serve.shutdown()
+                return
+            try:
+                _delete(self.apps)
+                if ours and not ray_serve.status().applications:
+                    ray_serve.shutdown()
+            finally:
+                if self._owns_ray:
+                    ray.shutdown()
 
     def __enter__(self) -> ServeHandle:
         return self
@@ -126,18 +140,24 @@ def deploy(
     config: ServeConfig,
     progress: Progress | None = None,
     *,
+    owner: str | None = None,
     load_surrogate: Callable[[str], Any] | None = None,
     extensions: Sequence[Extension] = (),
 ) -> ServeHandle:
     """Serve what `config` names and return when it answers.
 
-    Call it from the main thread. Ray is started if none runs.
+    Call it from the main thread. Ray is started if none runs. In a cluster whose Serve runs already
+    that one is used, at its address; what the same owner left there (a driver that was killed) is
+    taken down first.
 
     Parameters
     ----------
     config : ServeConfig
     progress : callable, optional
         Told in a few words what is being waited for.
+    owner : str, optional
+        Gives the applications names and a route of their own, see `serve.names.AppNames`; without
+        it they are those of `design-loop serve`, at the root.
     load_surrogate : callable, optional
         Folder to surrogate, instead of `defects.surrogates.load_surrogate`.
     extensions : sequence of Extension
@@ -148,17 +168,20 @@ def deploy(
     ConfigError
         There is nothing to serve.
     ModelError
-        Base model or surrogate folder missing, vLLM not installed, port taken, or the engine did
-        not come up; the message says which and where the logs are.
+        Base model or surrogate folder missing, vLLM not installed, port taken, the cluster's Serve
+        listens elsewhere than asked for, or the engine did not come up; the message says which and
+        where the logs are.
     """
     tell = progress or (lambda text: None)
+    apps = AppNames(owner)
     if config.base_model is None and config.surrogate is None and not extensions:
         raise ConfigError("nothing to serve: set base_model, surrogate or both")
     if config.base_model is not None:
         check_base_model(config)
         check_vllm()
     surrogate = check_surrogate(config.surrogate) if config.surrogate else None
-    port = choose_port(config.host, config.port)
+    # A Serve that runs already has its port; where there can be none, a taken one is told at once.
+    port = None if may_join() else choose_port(config.host, config.port)
     device = resolve_device(config)
 
     tell("starting Ray")
@@ -166,26 +189,25 @@ def deploy(
     from ray.exceptions import RayError
     from ray.serve import RunTarget
 
-    handle = ServeHandle(
-        config, f"http://{_bracketed(config.host)}:{port}", device, owns_ray, load_surrogate
-    )
+    handle = ServeHandle(config, "", device, apps, owns_ray, load_surrogate)
     try:
         with quiet():
             tell("starting Ray Serve")
-            _start_serve(config, port)
+            handle.base_url = _start_serve(config, port) + apps.route.rstrip("/")
+            _delete(apps)
             targets = [
                 RunTarget(
-                    surrogate_app(config, surrogate, load_surrogate), SURROGATE_APP, None, LOGGING
+                    surrogate_app(config, surrogate, load_surrogate), apps.surrogate, None, LOGGING
                 ),
-                RunTarget(api_app(config, extensions), API_APP, "/", LOGGING),
+                RunTarget(api_app(config, apps, extensions), apps.api, apps.route, LOGGING),
             ]
             if config.base_model is not None:
                 # First, since it takes longest.
-                targets.insert(0, RunTarget(llm_app(config, device), LLM_APP, None, LOGGING))
+                targets.insert(0, RunTarget(llm_app(config, device), apps.llm, None, LOGGING))
             _submit(targets)
         wait_until_running([target.name for target in targets], config.start_timeout_s, tell)
         if surrogate is not None:
-            _check_loaded(surrogate, config.start_timeout_s)
+            _check_loaded(apps.surrogate, surrogate, config.start_timeout_s)
         wait_until_healthy(handle.base_url, config.start_timeout_s, tell)
     except (RayError, TimeoutError) as error:
         logs = ray_log_dir()
@@ -227,15 +249,20 @@ def _who(config: ServeConfig) -> str:
     return f"to the holders of the keys in {config.keys}"
 
 
-def _start_serve(config: ServeConfig, port: int) -> None:
+def _start_serve(config: ServeConfig, port: int | None) -> str:
+    """Start the cluster's Serve, or use the one that runs; its address."""
     from ray import serve as ray_serve
     from ray.exceptions import RayError
+    from ray.serve.context import _get_global_client
 
+    running = _get_global_client(raise_if_no_controller_running=False)
+    if running is not None:
+        return _address_of(running.http_config, config)
     options = {
         "proxy_location": "HeadOnly",
         "http_options": {
             "host": config.host,
-            "port": port,
+            "port": port or choose_port(config.host, config.port),
             "request_timeout_s": config.limits.request_timeout_s,
         },
         "logging_config": LOGGING,
@@ -246,13 +273,40 @@ def _start_serve(config: ServeConfig, port: int) -> None:
         # On a very busy machine the HTTP proxy is late; Serve's controller starts another.
         logger.warning("the HTTP proxy is late: %s", error)
         ray_serve.start(**options)
+    # Not what was asked for: another driver may have been the first.
+    return _address_of(_get_global_client().http_config, config)
 
 
-def _check_loaded(surrogate: Path, timeout_s: float) -> None:
+def _address_of(http: HTTPOptions, config: ServeConfig) -> str:
+    """Address of the cluster's Serve, if it is one that `config` may be served at."""
+    if http.host not in LOOPBACK and config.keys is None:
+        raise ModelError(
+            f"this cluster's Ray Serve listens on {http.host}:{http.port}, for more than this "
+            "machine, and no keys are asked for: end that Serve (`serve shutdown`), and it is "
+            "started on loopback"
+        )
+    if config.port not in (0, http.port):
+        raise ModelError(
+            f"this cluster's Ray Serve listens on port {http.port} already, not {config.port}: "
+            "ask for that one, or for 0"
+        )
+    return f"http://{_bracketed(http.host)}:{http.port}{http.root_path}"
+
+
+def _delete(apps: AppNames) -> None:
+    """Take down what runs under these names."""
+    from ray import serve as ray_serve
+
+    for name in apps.all:
+        if name in ray_serve.status().applications:
+            ray_serve.delete(name)
+
+
+def _check_loaded(name: str, surrogate: Path, timeout_s: float) -> None:
     """Say why a surrogate is not in service; over HTTP nobody is told."""
     from ray import serve as ray_serve
 
-    status = ray_serve.get_app_handle(SURROGATE_APP).status.remote().result(timeout_s=timeout_s)
+    status = ray_serve.get_app_handle(name).status.remote().result(timeout_s=timeout_s)
     if status["error"]:
         raise ModelError(
             f"surrogate {surrogate} cannot be loaded: {status['error']}; logs: {ray_log_dir()}"

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +88,20 @@ def ensure_ray(num_cpus: int | None = None, log_dir: Path | None = None) -> bool
     if log_dir is not None:
         link_logs(log_dir)
     return True
+
+
+def may_join() -> bool:
+    """Whether `ensure_ray` would use a Ray that runs already."""
+    ray = sys.modules.get("ray")  # `ensure_ray` has to set its environment before the import
+    return bool(os.environ.get("RAY_ADDRESS")) or (ray is not None and ray.is_initialized())
+
+
+def started_here() -> bool:
+    """Whether this process started the Ray that it uses; a joined one is others' as well."""
+    import ray._private.worker as worker
+
+    node = worker.global_worker.node
+    return node is not None and node.head
 
 
 def ray_log_dir() -> Path:

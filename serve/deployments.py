@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from serve.cluster import available_cores, gpu_is_visible
 from serve.config import Autoscaling, ServeConfig
-from serve.names import DEPLOYMENT
+from serve.names import DEPLOYMENT, AppNames
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -103,8 +103,10 @@ def surrogate_app(
     )
 
 
-def api_app(config: ServeConfig, extensions: Sequence[Extension] = ()) -> Application:
-    """The HTTP ingress, with the routes of `extensions`."""
+def api_app(
+    config: ServeConfig, apps: AppNames, extensions: Sequence[Extension] = ()
+) -> Application:
+    """The HTTP ingress in front of the other two of `apps`, with the routes of `extensions`."""
     from ray import serve as ray_serve
 
     from serve.ingress import Ingress
@@ -118,7 +120,7 @@ def api_app(config: ServeConfig, extensions: Sequence[Extension] = ()) -> Applic
         ray_actor_options=LIGHT,
         graceful_shutdown_timeout_s=5,
         health_check_timeout_s=60,
-    ).bind(config.model_dump(mode="json"), tuple(extensions))
+    ).bind(config.model_dump(mode="json"), apps, tuple(extensions))
 
 
 def _replicas(fixed: int, autoscaling: Autoscaling | None) -> dict[str, Any]:

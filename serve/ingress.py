@@ -21,7 +21,7 @@ from serve.api import build_api
 from serve.config import ServeConfig
 from serve.extensions import Extension
 from serve.loopback import keep_replica_on_loopback
-from serve.names import DEPLOYMENT, LLM_APP, SURROGATE_APP
+from serve.names import DEPLOYMENT, AppNames
 from serve.replies import Reply, error_reply
 from serve.schemas import Health
 
@@ -33,13 +33,13 @@ HEALTH_TIMEOUT_S = 5.0
 class HandleBackend:
     """`serve.api.Backend` over the handles of the two other applications."""
 
-    def __init__(self, config: ServeConfig) -> None:
+    def __init__(self, config: ServeConfig, apps: AppNames) -> None:
         self._llm: Any = None
         if config.base_model is not None:
-            self._llm = ray_serve.get_deployment_handle(DEPLOYMENT, LLM_APP)
+            self._llm = ray_serve.get_deployment_handle(DEPLOYMENT, apps.llm)
         # Each handle holds a connection to the controller; there are as many as adapters.
         self._handles: dict[tuple[str | None, bool], Any] = {}
-        self._surrogate = ray_serve.get_deployment_handle(DEPLOYMENT, SURROGATE_APP)
+        self._surrogate = ray_serve.get_deployment_handle(DEPLOYMENT, apps.surrogate)
 
     async def generate(self, kind: str, body: dict[str, Any], adapter: str | None) -> Reply:
         try:
@@ -135,14 +135,19 @@ class Ingress:
     ----------
     config : dict
         A dumped `ServeConfig`.
+    apps : AppNames
+        The applications that answer.
     extensions : sequence of Extension
         Whose routes are added.
     """
 
-    def __init__(self, config: dict[str, Any], extensions: Sequence[Extension] = ()) -> None:
+    def __init__(
+        self, config: dict[str, Any], apps: AppNames, extensions: Sequence[Extension] = ()
+    ) -> None:
         keep_replica_on_loopback()
         self.config = ServeConfig.model_validate(config)
+        self.apps = apps
         self.extensions = tuple(extensions)
 
     async def __serve_build_asgi_app__(self) -> FastAPI:
-        return build_api(self.config, HandleBackend(self.config), self.extensions)
+        return build_api(self.config, HandleBackend(self.config, self.apps), self.extensions)

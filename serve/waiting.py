@@ -9,7 +9,7 @@ from typing import Any
 from defects.errors import ModelError
 from serve.checks import failure_reason
 from serve.cluster import ray_log_dir
-from serve.names import TITLES
+from serve.names import title_of
 
 Progress = Callable[[str], None]
 POLL_S = 0.25
@@ -35,12 +35,12 @@ def wait_until_running(names: list[str], timeout_s: float, tell: Progress) -> No
             return
         elapsed = time.monotonic() - start
         if elapsed > timeout_s:
-            missing = " and ".join(TITLES[name] for name in waiting)
+            missing = " and ".join(title_of(name) for name in waiting)
             raise ModelError(
                 f"{missing} did not come up within {timeout_s:g} s; logs: {ray_log_dir()}"
             )
         if elapsed >= told:
-            tell(f"loading {TITLES[waiting[0]]} ({elapsed:.0f} s)")
+            tell(f"loading {title_of(waiting[0])} ({elapsed:.0f} s)")
             told = elapsed + TELL_EVERY_S
         time.sleep(POLL_S)
 
@@ -89,5 +89,5 @@ def fail_if_dead(name: str) -> None:
     if status is not None and status.status in ("DEPLOY_FAILED", "UNHEALTHY"):
         texts = [d.message for d in status.deployments.values() if d.message] or [status.message]
         raise ModelError(
-            f"{TITLES[name]} did not start: {failure_reason(texts[0])}; logs: {ray_log_dir()}"
+            f"{title_of(name)} did not start: {failure_reason(texts[0])}; logs: {ray_log_dir()}"
         )

@@ -123,7 +123,8 @@ def start_services(config: CampaignConfig, folder: Path, tell: Callable[[str], N
     if config.resources.ray_address:
         # How Ray itself is told which cluster to join; deploy starts one of its own without it.
         os.environ.setdefault("RAY_ADDRESS", config.resources.ray_address)
-    handle = deploy(serve_config(config, folder), tell)
+    # The folder has the campaign's id: in a cluster that others use its models are its own.
+    handle = deploy(serve_config(config, folder), tell, owner=f"campaign-{folder.name}")
     return RayServices(handle, ServeClient(handle.base_url))
 
 

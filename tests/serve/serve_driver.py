@@ -1,4 +1,7 @@
-"""Runs `deploy` in a process of its own and takes commands as JSON lines on standard input."""
+"""Runs `deploy` in a process of its own and takes commands as JSON lines on standard input.
+
+python serve_driver.py CONFIG [OWNER]
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,18 @@ from serve.config import ServeConfig
 
 def main() -> None:
     config = ServeConfig.model_validate_json(Path(sys.argv[1]).read_text())
-    with deploy(config, load_surrogate=load) as handle:
+    owner = sys.argv[2] if len(sys.argv) > 2 else None
+    with deploy(config, owner=owner, load_surrogate=load) as handle:
         print(json.dumps({"url": handle.base_url}), flush=True)
         for line in sys.stdin:
+            command = json.loads(line)
             try:
-                reply = {"version": handle.swap_surrogate(json.loads(line)["swap"])}
+                if "swap" in command:
+                    reply = {"version": handle.swap_surrogate(command["swap"])}
+                else:
+                    from ray import serve
+
+                    reply = {"apps": sorted(serve.status().applications)}
             except DesignLoopError as error:
                 reply = {"error": f"{type(error).__name__}: {error}"}
             print(json.dumps(reply), flush=True)
