@@ -2,11 +2,13 @@
 
     python benchmarks/constrained.py --base untrained --compact 1024 --full 128
     python benchmarks/constrained.py --base small --adapter DIR --compact 512 --full 32
+    python benchmarks/constrained.py --compact 0 --full 256 --repeats 4 --no-free --guesses 15
 
 `untrained` is the shipped small model's architecture and tokenizer with random weights. Each format
-is sampled with and without the grammar, with the same prompts and seeds; what is counted is what
-the parser takes. Tokens per second are of whole runs after a warm-up; "first" is the warm-up of the
-constrained run, which compiles the grammar.
+is sampled with and without the grammar (`--no-free`: only with it), with the same prompts and
+seeds; every repeat has a seed of its own. What is counted is what the parser takes. Tokens per
+second are of whole runs after a warm-up; "first" is the warm-up of the constrained run, which
+compiles the grammar.
 """
 
 from __future__ import annotations
@@ -96,6 +98,8 @@ def main() -> None:
     parser.add_argument("--full", type=int, default=64, help="samples, 0 for none")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--top-p", type=float, default=0.9)
+    parser.add_argument("--no-free", action="store_true", help="only answers under the grammar")
+    parser.add_argument("--guesses", type=int, default=0, help="engine.speculative_tokens")
     add_rules(parser)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="design-loop-") as scratch:
@@ -106,7 +110,9 @@ def main() -> None:
         )
         adapter = None if args.adapter is None else args.adapter.resolve()
         config = ServeConfig(
-            base_model=base, adapter_roots=() if adapter is None else (adapter.parent,)
+            base_model=base,
+            adapter_roots=() if adapter is None else (adapter.parent,),
+            engine={"speculative_tokens": args.guesses},
         )
         start = time.perf_counter()
         with deploy(config) as handle, ServeClient(handle.base_url, timeout_s=3600) as client:
@@ -114,8 +120,9 @@ def main() -> None:
             model = "base" if adapter is None else f"base:{adapter.name}"
             for repeat in range(args.repeats):
                 for fmt, samples in (("compact", args.compact), ("full", args.full)):
-                    for constrained in (False, True) if samples else ():
-                        measure(client, model, fmt, samples, constrained, repeat, args)
+                    for constrained in (True,) if args.no_free else (False, True):
+                        if samples:
+                            measure(client, model, fmt, samples, constrained, repeat, args)
 
 
 if __name__ == "__main__":
