@@ -31,6 +31,8 @@ def build() -> str:
 
 
 def _sections(command: Any, path: str) -> Iterator[str]:
+    if command.hidden:
+        return
     if isinstance(command, TyperGroup):
         context = typer.Context(command)
         for name in command.list_commands(context):
