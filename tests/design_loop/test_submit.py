@@ -30,6 +30,7 @@ proposer: {kind: random}
 generation: {samples: 16}
 surrogate: {kind: trees, iterations: 1}
 selection: {budget: 2}
+learn: {last_round: false}
 oracle: {kind: table, settings: {dataset: xtb-mos2-4x4}}
 """
 

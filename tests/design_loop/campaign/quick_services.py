@@ -6,6 +6,7 @@ can be told to die in a step, as `kill -9` would have it.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -46,9 +47,13 @@ oracle: {{kind: table, settings: {{dataset: {folder}/all}}}}
 """
 
 
+#: Nobody changes it: read once for all tests instead of a second for each.
+_shipped = functools.cache(lambda: bundled_dataset("xtb-mos2-4x4"))
+
+
 def write_campaign(folder: Path) -> Path:
     """A campaign over a tenth of the shipped labels, verified by the table of all of them."""
-    whole = bundled_dataset("xtb-mos2-4x4")
+    whole = _shipped()
     facts = (whole.chemical_potentials, whole.pristine)
     write_dataset(Dataset(whole.host, whole.records[:100], *facts), folder / "known")
     write_dataset(Dataset(whole.host, whole.records[:400], *facts), folder / "all")
@@ -68,7 +73,7 @@ class QuickServices:
         self._host = get_host(config.host.name, config.host.supercell)
         self._surrogate = None
         # Unlabelled answers would teach nothing here: the model "knows" the table.
-        self._pool = [r.configuration for r in bundled_dataset("xtb-mos2-4x4").records[60:400]]
+        self._pool = [r.configuration for r in _shipped().records[60:400]]
 
     def sample(
         self, prompts: Sequence[str], adapter: str | None, **sampling: Any

@@ -33,7 +33,7 @@ def fitted(small, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("model") / "surrogate"
     words = ["surrogate", "train", "--data", small, "--property", "homo_lumo_gap", "--property",
-             "formation_energy_per_site", "--model", "trees", "--iterations", 60, "--threads", 1,
+             "formation_energy_per_site", "--model", "trees", "--iterations", 10, "--threads", 1,
              "--out", out]  # fmt: skip
     before, sys.argv = sys.argv, ["design-loop", *map(str, words)]
     try:

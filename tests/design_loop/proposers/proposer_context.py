@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,10 @@ oracle: {{kind: {oracle}}}
 """
 
 
+#: Nobody changes it: read once for all tests instead of a second for each.
+_shipped = functools.cache(lambda: bundled_dataset("xtb-mos2-4x4"))
+
+
 def gap(configuration: Configuration) -> float:
     """A gap that falls with every vacancy and with near pairs; the target asks for many."""
     counts = configuration.counts()
@@ -62,7 +67,7 @@ def make_context(
     folder: Path, proposer: str, samples: int = 24, oracle: str = "xtb"
 ) -> tuple[Context, Ledger]:
     """A campaign whose round 0 is done; close the ledger."""
-    whole = bundled_dataset("xtb-mos2-4x4")
+    whole = _shipped()
     # Labelled by the same formula: labels and surrogate agree.
     rows = tuple(
         Record(r.id, r.configuration, {"homo_lumo_gap": gap(r.configuration)})
