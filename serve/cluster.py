@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 MIN_LOGICAL_CPUS = 8
 """A laptop has fewer cores than the engine, the replicas and the tasks of a round ask for."""
+#: Times that Ray is started before it is given up.
+_STARTS = 3
 
 
 def available_cores() -> int:
@@ -73,18 +75,7 @@ def ensure_ray(num_cpus: int | None = None, log_dir: Path | None = None) -> bool
             ray.init(log_to_driver=False, logging_level=logging.ERROR)
         else:
             ray_constants.ENABLE_RAY_CLUSTER = False  # where Ray was imported before
-            ray.init(
-                address="local",
-                num_cpus=num_cpus or max(MIN_LOGICAL_CPUS, available_cores()),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                # Else one idle Python worker per logical CPU starts at once, on two real cores.
-                _system_config={
-                    "enable_worker_prestart": False,
-                    "prestart_worker_first_driver": False,
-                },
-            )
+            _start_local(num_cpus or max(MIN_LOGICAL_CPUS, available_cores()))
     if log_dir is not None:
         link_logs(log_dir)
     return True
@@ -102,6 +93,42 @@ def started_here() -> bool:
 
     node = worker.global_worker.node
     return node is not None and node.head
+
+
+def _start_local(num_cpus: int) -> None:
+    """Start Ray here, and once more where the machine was too busy for it.
+
+    Its raylet has to answer within 30 s, which nothing changes; a campaign of days should not end, nor
+    fail to begin, because of half a minute of other work.
+    """
+    import ray
+
+    for attempt in range(1, _STARTS + 1):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                # Else one idle Python worker per logical CPU starts at once, on two real cores.
+                _system_config={
+                    "enable_worker_prestart": False,
+                    "prestart_worker_first_driver": False,
+                },
+            )
+        except Exception as error:  # Ray raises nothing narrower
+            ray.shutdown()
+            if "timed out during startup" not in str(error):
+                raise
+            if attempt == _STARTS:
+                raise ModelError(
+                    f"Ray did not start within 30 s, {_STARTS} times: the machine is too busy or out "
+                    "of memory; try again when less runs on it"
+                ) from error
+            logger.warning("Ray did not start within 30 s; starting it again")
+        else:
+            return
 
 
 def ray_log_dir() -> Path:
