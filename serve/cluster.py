@@ -98,8 +98,8 @@ def started_here() -> bool:
 def _start_local(num_cpus: int) -> None:
     """Start Ray here, and once more where the machine was too busy for it.
 
-    Its raylet has to answer within 30 s, which nothing changes; a campaign of days should not end, nor
-    fail to begin, because of half a minute of other work.
+    Its raylet has to answer within 30 s, which nothing changes; a campaign of days should not end,
+    nor fail to begin, because of half a minute of other work.
     """
     import ray
 
@@ -123,8 +123,8 @@ def _start_local(num_cpus: int) -> None:
                 raise
             if attempt == _STARTS:
                 raise ModelError(
-                    f"Ray did not start within 30 s, {_STARTS} times: the machine is too busy or out "
-                    "of memory; try again when less runs on it"
+                    f"Ray did not start within 30 s, {_STARTS} times: the machine is too busy or "
+                    "out of memory; try again when less runs on it"
                 ) from error
             logger.warning("Ray did not start within 30 s; starting it again")
         else:
