@@ -216,11 +216,6 @@ class LedgerControl(LedgerReader):
                 _set_state(connection, campaign, state, CampaignState.PAUSED)
             return made
 
-    def amendments(self, campaign: str) -> list[rec.Amendment]:
-        """Return the amendments of a campaign in order."""
-        with self._database.read() as connection:
-            return queries.amendments(connection, campaign)
-
 
 def _locked_state(connection: Connection, campaign: str) -> CampaignState:
     """The state, held against changes by others until this transaction ends."""

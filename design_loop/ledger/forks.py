@@ -16,7 +16,7 @@ from design_loop.ledger.states import Source
 
 
 class LedgerForks(LedgerReader):
-    """Fork campaigns, and read where they come from."""
+    """Fork campaigns, and read what they took over."""
 
     def fork_campaign(
         self,
@@ -60,15 +60,6 @@ class LedgerForks(LedgerReader):
                 rows = [{"campaign": name, "candidate": key} | known[key] for key in known]
                 connection.execute(t.inherited_labels.insert(), rows)
             return name
-
-    def lineage(self, campaign: str) -> rec.Lineage | None:
-        """Return where a campaign comes from; None for one that is no fork."""
-        with self._database.read() as connection:
-            statement = select(t.lineage).where(t.lineage.c.campaign == campaign)
-            row = connection.execute(statement).one_or_none()
-        if row is None:
-            return None
-        return rec.Lineage(row.parent, row.rounds, row.labels, row.adapter, row.surrogate, row.time)
 
     def forks(self, campaign: str) -> list[str]:
         """Return the ids of the campaigns that were forked from this one, oldest first."""

@@ -153,6 +153,20 @@ class LedgerReader:
         with self._database.read() as connection:
             return queries.verified(connection, campaign)
 
+    def amendments(self, campaign: str) -> list[rec.Amendment]:
+        """Return the amendments of a campaign in order."""
+        with self._database.read() as connection:
+            return queries.amendments(connection, campaign)
+
+    def lineage(self, campaign: str) -> rec.Lineage | None:
+        """Return where a campaign comes from; None for one that is no fork."""
+        with self._database.read() as connection:
+            statement = select(t.lineage).where(t.lineage.c.campaign == campaign)
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            return None
+        return rec.Lineage(row.parent, row.rounds, row.labels, row.adapter, row.surrogate, row.time)
+
     def adapters(self, campaign: str) -> list[rec.Adapter]:
         """Return the finished adapters, oldest first."""
         c = t.adapters.c

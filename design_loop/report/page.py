@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from defects.errors import DesignLoopError
-from design_loop.ledger import Ledger
+from design_loop.ledger.reader import LedgerReader
 from design_loop.report import sections
 from design_loop.summary import summarise_campaign
 from design_loop.views.document import VIEWER_SCRIPTS, document
@@ -16,7 +16,7 @@ class ReportError(DesignLoopError):
     """A report cannot be written."""
 
 
-def write_report(ledger: Ledger, campaign: str, path: str | Path) -> Path:
+def write_report(ledger: LedgerReader, campaign: str, path: str | Path) -> Path:
     """Write the report of a campaign, finished or not.
 
     Parameters
@@ -48,7 +48,7 @@ def write_report(ledger: Ledger, campaign: str, path: str | Path) -> Path:
     return path
 
 
-def build_page(ledger: Ledger, campaign: str) -> str:
+def build_page(ledger: LedgerReader, campaign: str) -> str:
     """The report as text."""
     summary = summarise_campaign(ledger, campaign)
     parts = [

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Sequence
 
 from design_loop.export import campaign_host
-from design_loop.ledger import Ledger
+from design_loop.ledger.reader import LedgerReader
 from design_loop.summary import CampaignSummary
 from design_loop.tables import short_defects
 from design_loop.views import listings
@@ -47,7 +47,7 @@ def methods(summary: CampaignSummary) -> Markup:
     return tag("section", tag("h2", "Methods"), methods_text(summary))
 
 
-def changes(ledger: Ledger, summary: CampaignSummary) -> Markup:
+def changes(ledger: LedgerReader, summary: CampaignSummary) -> Markup:
     """What people changed: extensions, and where a fork comes from."""
     listed = changes_table(ledger, summary)
     return tag("section", tag("h2", "What was changed"), listed) if listed else Markup("")
@@ -72,7 +72,7 @@ def candidates(summary: CampaignSummary) -> Markup:
     )
 
 
-def agreement(ledger: Ledger, summary: CampaignSummary) -> Markup:
+def agreement(ledger: LedgerReader, summary: CampaignSummary) -> Markup:
     """Asked for, predicted and labelled values against each other."""
     note = (
         "Every dot is a candidate. Strong ones are the quarter with the smallest surrogate error, "
@@ -84,7 +84,7 @@ def agreement(ledger: Ledger, summary: CampaignSummary) -> Markup:
     return _figures("Asked, predicted, verified", parity_figures(ledger, summary), note)
 
 
-def discovery(ledger: Ledger, summary: CampaignSummary) -> Markup:
+def discovery(ledger: LedgerReader, summary: CampaignSummary) -> Markup:
     """Hits and errors over calls and rounds, and the front of several targets."""
     found = discovery_figures(ledger, summary) + error_figures(summary) + front_figures(summary)
     return _figures("What the calls brought", found)
@@ -123,7 +123,7 @@ def rounds(summary: CampaignSummary) -> Markup:
     )
 
 
-def failures(ledger: Ledger, summary: CampaignSummary) -> Markup:
+def failures(ledger: LedgerReader, summary: CampaignSummary) -> Markup:
     """What the oracle gave up on, and what went wrong otherwise."""
     events = [e for e in ledger.events(summary.campaign.id) if e.level in ("warning", "error")]
     if not events and not summary.funnel.failed:
@@ -134,7 +134,7 @@ def failures(ledger: Ledger, summary: CampaignSummary) -> Markup:
     return tag("section", tag("h2", "Failures"), tag("p", words), listed)
 
 
-def models(ledger: Ledger, summary: CampaignSummary) -> Markup:
+def models(ledger: LedgerReader, summary: CampaignSummary) -> Markup:
     """Adapters and surrogates by round."""
     adapters = ledger.adapters(summary.campaign.id)
     surrogates = ledger.surrogates(summary.campaign.id)

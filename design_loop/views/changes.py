@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from design_loop.ledger import Amendment, Ledger, Lineage, Step
+from design_loop.ledger import Amendment, Lineage, Step
+from design_loop.ledger.reader import LedgerReader
 from design_loop.pace import amended_from
 from design_loop.summary import CampaignSummary
 from design_loop.views.html import Markup, table
 
 
-def changes_table(ledger: Ledger, summary: CampaignSummary) -> Markup:
+def changes_table(ledger: LedgerReader, summary: CampaignSummary) -> Markup:
     """A line per change with its time, oldest first; nothing where there was none.
 
     Who asked for it stays in the ledger: reports are passed on.
