@@ -101,9 +101,17 @@ class FakeCampaign:
         self.progress.round_finished(summarise_round(self.ledger, self.id, 0))
 
     def _models(self, step: Any, number: int) -> None:
-        step.add_surrogate(Surrogate(f"s{number}", f"surrogates/s{number}", {"rows": 959}))
+        # Manifests name places, as real ones do.
+        fitted = {"n_labels": 959, "cache": str(self.workdir / "cache")}
+        step.add_surrogate(Surrogate(f"s{number}", f"surrogates/s{number}", fitted))
         name = f"r{number:03d}-{number:012x}"
-        step.add_adapter(Adapter(name, f"adapters/{name}", {"rank": 8, "loss": 0.31}))
+        trained = {
+            "base_model": str(self.workdir / "models" / "small"),
+            "instruction_file": str(self.workdir / "instructions.jsonl"),
+            "metrics": {"loss": 0.31},
+            "hyperparameters": {"rank": 8},
+        }
+        step.add_adapter(Adapter(name, f"adapters/{name}", trained))
 
     def _values(self, configuration: Configuration) -> dict[str, float]:
         gap = abs(0.75 + 0.35 * self.rng.standard_normal())

@@ -8,7 +8,7 @@ from design_loop.ledger import Campaign, Source, overviews
 from design_loop.ledger.reader import LedgerReader
 from design_loop.summary import campaign_targets, meets_all
 from design_loop.views.html import Markup, join, tag
-from design_loop.views.naming import STATES, host_of, proposer_of, unit
+from design_loop.views.naming import STATES, failure, host_of, proposer_of, unit
 
 #: Campaigns on a page.
 PER_PAGE = 20
@@ -74,7 +74,7 @@ def _row(ledger: LedgerReader, campaign: Campaign, counts: overviews.CampaignCou
     about = f"{host_of(campaign)}, {proposer_of(campaign)}, {campaign.created:%Y-%m-%d %H:%M} UTC"
     link = tag("a", campaign.id, href=address("campaigns", campaign.id))
     wanted = (tag("li", f"{t.text()} {unit(campaign, t.property)}".strip()) for t in targets)
-    error = (campaign.error or "").strip().splitlines()
+    error = failure(campaign)
     planned = int(campaign.config.get("rounds", 0))
     facts = (
         ("rounds", f"{counts.rounds_done} of {max(planned, counts.rounds_done)}"),
@@ -86,6 +86,6 @@ def _row(ledger: LedgerReader, campaign: Campaign, counts: overviews.CampaignCou
         tag("div", tag("h2", link), tag("p", about, class_="small"), badge),
         tag("ul", join(wanted), class_="targets"),
         join(tag("dl", tag("dt", name), tag("dd", value)) for name, value in facts),
-        tag("p", error[-1], class_="error") if error else "",
+        tag("p", error, class_="error") if error else "",
         class_="row",
     )

@@ -10,7 +10,7 @@ from design_loop.ledger.reader import LedgerReader
 from design_loop.pace import Pace, pace, planned_calls
 from design_loop.progress.state import duration
 from design_loop.views.html import Markup, join, tag
-from design_loop.views.naming import STATES
+from design_loop.views.naming import STATES, failure
 
 #: Seconds until a page asks again, while a campaign runs and while it rests.
 RUNNING_S, RESTING_S = 2, 15
@@ -66,7 +66,7 @@ def read_live(ledger: LedgerReader, campaign: Campaign, now: datetime | None = N
 def _state(campaign: Campaign, timing: Pace, lost: bool, expiry: datetime | None) -> Markup:
     state = str(campaign.state)
     words = STATES.get(state, state)
-    error = (campaign.error or "").strip().splitlines()
+    error = failure(campaign)
     said = ""
     if lost:
         words, state = "no driver", "lost"
@@ -76,7 +76,7 @@ def _state(campaign: Campaign, timing: Pace, lost: bool, expiry: datetime | None
             f"design-loop campaign resume {campaign.id}"
         )
     elif error:
-        said = error[-1]
+        said = error
     where = f"round {timing.round} of {timing.rounds}" if timing.steps else "not begun"
     if timing.running is not None and not lost:
         where += f", {timing.running.name}"

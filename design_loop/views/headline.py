@@ -5,20 +5,20 @@ from __future__ import annotations
 from design_loop.progress.state import duration
 from design_loop.summary import CampaignSummary
 from design_loop.views.html import Markup, join, number, tag
-from design_loop.views.naming import STATES, host_of, proposer_of, unit
+from design_loop.views.naming import STATES, failure, host_of, proposer_of, unit
 
 
 def headline(summary: CampaignSummary) -> Markup:
     """Name, state, targets, and the four figures that are asked for first."""
     campaign = summary.campaign
-    error = (campaign.error or "").strip().splitlines()
+    error = failure(campaign)
     state = STATES.get(str(campaign.state), str(campaign.state))
     about = f"{headline_words(summary)}, {state}"
     return tag(
         "header",
         tag("h1", campaign.name),
         tag("p", about),
-        tag("p", tag("strong", error[-1]), class_="error") if error else "",
+        tag("p", tag("strong", error), class_="error") if error else "",
         targets(summary),
         tiles(summary),
     )

@@ -12,6 +12,7 @@ from design_loop.summary import CampaignSummary
 from design_loop.views.html import Markup, join, number, tag
 from design_loop.views.listings import manifest
 from design_loop.views.naming import short, unit
+from serve.public import public_manifest, without_paths
 
 
 def stages(ledger: LedgerReader, summary: CampaignSummary, story: CandidateStory) -> Markup:
@@ -50,7 +51,8 @@ def _adapter(ledger: LedgerReader, summary: CampaignSummary, story: CandidateSto
         return _stage("Proposer", tag("p", words), there=False)
     learnt = "the dataset" if made.round == 0 else f"the dataset and rounds 1 to {made.round}"
     words = f" made in round {made.round}, from {learnt}"
-    return _stage("Adapter", tag("p", tag("code", made.name), words), manifest(made.manifest))
+    shown = manifest(public_manifest(made.manifest))
+    return _stage("Adapter", tag("p", tag("code", made.name), words), shown)
 
 
 def _sample(story: CandidateStory) -> Markup:
@@ -98,7 +100,7 @@ def _failures(story: CandidateStory) -> list[Markup]:
     return [
         _stage(
             f"Oracle failed in round {f.round}",
-            tag("p", f.error, class_="error"),
+            tag("p", without_paths(f.error), class_="error"),
             tag("p", "given up" if f.final else "tried again", class_="small"),
             there=False,
         )

@@ -14,6 +14,8 @@ from design_loop.summary import CampaignSummary
 from design_loop.tables import short_adapter
 from design_loop.views.html import Markup, number, table, tag
 from design_loop.views.naming import with_unit
+from design_loop.views.public import public_config, public_surrogate
+from serve.public import public_manifest, without_paths
 
 #: Columns of tables with a column per round.
 LATEST = 20
@@ -72,9 +74,10 @@ def drops_table(summary: CampaignSummary) -> Markup:
 def events_table(events: Sequence[Event]) -> Markup:
     """Messages of a campaign."""
     rows = [
-        (f"{e.time:%Y-%m-%d %H:%M:%S}", "" if e.round is None else e.round, e.level, e.message)
+        (f"{e.time:%Y-%m-%d %H:%M:%S}", "" if e.round is None else e.round, e.level,
+         without_paths(e.message))
         for e in events
-    ]
+    ]  # fmt: skip
     return table(("time (UTC)", "round", "level", "message"), rows, (0, 2, 3), "messages")
 
 
@@ -82,7 +85,7 @@ def adapters_table(adapters: Sequence[Adapter]) -> Markup:
     """Adapters with what they were made from."""
     rows = []
     for a in adapters:
-        m = a.manifest
+        m = public_manifest(a.manifest)
         base = str(m.get("base_model") or "–").rstrip("/").rpartition("/")[2]
         facts = [f"{m[key]} {words}" for key, words in _LEARNT if m.get(key) is not None]
         for group in ("metrics", "hyperparameters"):
@@ -101,24 +104,21 @@ def surrogates_table(surrogates: Sequence[Surrogate]) -> Markup:
     """Surrogates with their cross-validated errors."""
     rows = []
     for s in surrogates:
-        facts = []
-        properties = s.manifest.get("properties")
+        facts, m = [], public_surrogate(s.manifest)
+        properties = m.get("properties")
         for name, entry in properties.items() if isinstance(properties, Mapping) else ():
             metrics = entry.get("metrics", {}) if isinstance(entry, Mapping) else {}
             if "mae" in metrics:
                 words = f"{name}: MAE {number(metrics['mae'])}, {entry.get('model', '')}"
                 facts.append(words.rstrip(", "))
-        count = s.manifest.get("n_labels", s.manifest.get("rows", "–"))
-        rows.append(
-            (s.round, tag("code", s.version), "; ".join(facts) or "–", _plain(count),
-             manifest(s.manifest))
-        )  # fmt: skip
+        count = _plain(m.get("n_labels", "–"))
+        rows.append((s.round, tag("code", s.version), "; ".join(facts) or "–", count, manifest(m)))
     columns = ("made in round", "surrogate", "cross-validated", "labels", "manifest")
     return table(columns, rows, (1, 2, 4), "surrogates")
 
 
 def manifest(content: Mapping[str, Any]) -> Markup:
-    """A manifest, folded."""
+    """A manifest as others may see it, folded."""
     text = yaml.safe_dump(_tame(content), sort_keys=False, allow_unicode=True)
     if len(text) > 6000:
         text = text[:6000] + "\n... (the whole is in the model's folder)"
@@ -132,8 +132,9 @@ def versions_table(summary: CampaignSummary) -> Markup:
 
 
 def config_text(summary: CampaignSummary) -> str:
-    """The campaign file with all defaults written out."""
-    return yaml.safe_dump(dict(summary.campaign.config), sort_keys=False, allow_unicode=True)
+    """The campaign file with all defaults written out, less what names places."""
+    shown = public_config(summary.campaign.config)
+    return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
 
 
 def _tame(value: Any) -> Any:

@@ -8,6 +8,7 @@ from defects.properties import unit_of
 from design_loop.ledger import Campaign
 from design_loop.summary import CampaignSummary
 from design_loop.tables import SHORT
+from serve.public import without_paths
 
 #: What a campaign's state means for somebody who looks at it; unknown ones are shown as they are.
 STATES = {
@@ -50,7 +51,13 @@ def host_of(campaign: Campaign) -> str:
     """``MoS2 4×4``."""
     host = campaign.config.get("host", {})
     cell = str(host.get("supercell", "")).split("x")
-    return f"{host.get('name', '?')} {'×'.join(cell[:2])}".strip()
+    return f"{without_paths(str(host.get('name', '?')))} {'×'.join(cell[:2])}".strip()
+
+
+def failure(campaign: Campaign) -> str:
+    """What ended a campaign, in a line without paths; empty where nothing did."""
+    lines = (campaign.error or "").strip().splitlines()
+    return without_paths(lines[-1]) if lines else ""
 
 
 def proposer_of(campaign: Campaign) -> str:

@@ -10,11 +10,12 @@ import pytest
 from fake_campaign import FakeCampaign
 from fastapi.testclient import TestClient
 
-from design_loop.config import load_preset
+from design_loop.config import CampaignConfig, load_preset
 from design_loop.dashboard.alone import DashboardError, build_alone, serve_alone
 from design_loop.dashboard.live import RESTING_S, RUNNING_S, read_live
 from design_loop.dashboard.store import Store
 from design_loop.ledger import Adapter, Ledger
+from design_loop.views.public import SHOWN_SECTIONS
 
 TABS = ("", "/candidates", "/samples", "/agreement", "/models", "/settings", "/log")
 VOID = {"meta", "br", "img", "hr", "input", "link"}
@@ -110,6 +111,46 @@ def test_a_network_is_not_told_paths(tmp_path):
                         base_url="http://127.0.0.1")  # fmt: skip
     for path in ("/dashboard/", "/dashboard/campaigns/x"):
         assert str(tmp_path) not in client.get(path).text
+
+
+def test_pages_of_a_campaign_name_no_place_of_the_server(client, ledger, tmp_path):
+    """Only names: of base and dataset, in messages, errors, manifests and the report."""
+    place, secret = str(tmp_path / "place"), "hunter2"
+    config = load_preset("quickstart", check=False)
+    oracle = config.oracle.model_copy(update={"environment": {"LICENCE": secret}})
+    tracking = {"kind": "mlflow", "uri": f"http://me:{secret}@tracker:5000"}
+    config = config.model_copy(
+        update={
+            "base_model": f"{place}/our-base",
+            "dataset": f"{place}/our-data",
+            "oracle": oracle,
+            "tracking": config.tracking.model_copy(update=tracking),
+            "resources": config.resources.model_copy(update={"train_storage": f"{place}/shared"}),
+        }
+    )
+    name = FakeCampaign(ledger, tmp_path / "runs", config=config).run(rounds=1)
+    ledger.event(name, f"driver: cannot write {place}/our-file", level="error")
+    ledger.set_campaign_state(name, "failed", error=f"Traceback\nno room in {place}/our-folder")
+    base = f"/dashboard/campaigns/{name}"
+    asked = [f"{base}{tab}" for tab in TABS]
+    asked += [f"{base}/live", f"{base}/report.html", "/dashboard/", f"{base}/candidates/"]
+    asked[-1] += ledger.labels(name)[-1].candidate
+    told = {}
+    for path in asked:
+        told[path] = client.get(path).text
+        assert str(tmp_path) not in told[path], path
+        assert secret not in told[path], path
+    assert "our-base" in told[f"{base}/settings"]
+    assert "our-data" in told[f"{base}/report.html"]
+    assert "base_model: small" in told[f"{base}/models"]
+    assert "instruction_file" not in told[f"{base}/models"]
+    assert "cannot write our-file" in told[f"{base}/log"]
+    assert "no room in our-folder" in told["/dashboard/"]
+
+
+def test_every_section_of_a_campaign_file_is_shown_or_kept_back():
+    """Whoever adds one decides."""
+    assert set(CampaignConfig.model_fields) - set(SHOWN_SECTIONS) == {"tracking"}
 
 
 def test_a_candidates_page_tells_its_lineage(client, ledger, tmp_path):
