@@ -91,8 +91,8 @@ class ServeHandle:
         deadline = time.monotonic() + timeout_s
         handle = ray_serve.get_app_handle(self.apps.surrogate)
         while True:
-            fail_if_dead(self.apps.surrogate)
-            status = handle.status.remote().result(timeout_s=timeout_s)
+            fail_if_dead(self.apps.surrogate, started=True)
+            status = _replica_status(handle, timeout_s)
             if status["folder"] == str(path):
                 if status["error"]:
                     raise ModelError(f"surrogate {path} was not taken over: {status['error']}")
@@ -322,6 +322,21 @@ def _submit(targets: list[RunTarget]) -> None:
         wait_for_ingress_deployment_creation=False,
         wait_for_applications_running=False,
     )
+
+
+def _replica_status(handle: Any, timeout_s: float) -> dict[str, Any]:
+    """What the surrogate's replica says of itself; no folder where it has just died.
+
+    Serve then starts another one, with the folder that was asked for last.
+    """
+    from ray.exceptions import RayError
+    from ray.serve.exceptions import RayServeException
+
+    try:
+        return handle.status.remote().result(timeout_s=timeout_s)
+    except (RayError, RayServeException, TimeoutError) as error:
+        logger.warning("the surrogate's replica does not answer: %s", error)
+        return {"folder": None}
 
 
 def _bracketed(host: str) -> str:
