@@ -51,6 +51,41 @@ def test_dependencies_point_one_way(root, package):
     assert len(list(_modules(root, package))) > 3
 
 
+#: What runs code that it reads: none of it is used, on the path of a request or elsewhere.
+PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
+UNSAFE = {"eval", "exec", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "torch.load"}
+
+
+def _unsafe(path):
+    """Imports and calls of a module that could run what they read."""
+    yield from (name for name in _imported(path) if name.partition(".")[0] in PICKLES)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        called = ast.unparse(node.func)
+        plain = called == "torch.load" and given.get("weights_only") == "True"
+        if called in UNSAFE and not plain:
+            yield called
+        if given.get("allow_pickle", "False") != "False":
+            yield f"{called}(allow_pickle=...)"
+
+
+@pytest.mark.parametrize("package", ["defects", "training", "serve", "design_loop"])
+def test_nothing_that_is_read_is_run(root, package):
+    assert not [(name, u) for name, path in _modules(root, package) for u in _unsafe(path)]
+
+
+def test_what_would_be_run_is_noticed(tmp_path):
+    file = tmp_path / "bad.py"
+    file.write_text(
+        "import pickle\nfrom joblib import load\ntorch.load(x)\nnp.load(x, allow_pickle=True)\n"
+        "eval(x)\ntorch.load(x, weights_only=True)\nnp.load(x)\nmodel.eval()\n"
+    )
+    found = sorted(_unsafe(file))
+    assert found == ["eval", "joblib", "np.load(allow_pickle=...)", "pickle", "torch.load"]
+
+
 def _loaded(modules, root):
     """Top-level names in sys.modules after importing these modules in a fresh process."""
     code = (

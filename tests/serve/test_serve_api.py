@@ -215,6 +215,67 @@ def test_requests_outside_the_bounds_are_422(client, backend, extra):
     assert backend.calls == []
 
 
+CHAT = {"messages": [{"role": "user", "content": "x"}]}
+
+
+@pytest.mark.parametrize(
+    "path, body, kind",
+    [
+        ("completions", {"prompt": ["x", "y"], "n": 5, "max_tokens": 1}, "too_many_samples"),
+        ("completions", {"prompt": ["x", "y"], "n": 4, "max_tokens": 13}, "too_many_tokens"),
+        ("chat/completions", {**CHAT, "n": 9, "max_tokens": 1}, "too_many_samples"),
+        ("chat/completions", {**CHAT, "n": 4, "max_tokens": 26}, "too_many_tokens"),
+    ],
+)
+def test_samples_and_tokens_of_a_request_are_bounded(backend, path, body, kind):
+    config = ServeConfig(base_model="m", limits={"max_samples": 8, "max_request_tokens": 100})
+    client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
+    reply = client.post(f"/v1/{path}", json={"model": "base", **body})
+    assert (reply.status_code, reply.json()["error"]["type"]) == (422, kind)
+    assert backend.calls == []
+    least = {"n": 1, "max_tokens": 8}
+    assert client.post(f"/v1/{path}", json={"model": "base", **body, **least}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"structured_outputs": {"regex": "(a+)+$"}},
+        {"guided_grammar": "root ::= 'a'"},
+        {"response_format": {"type": "json_schema"}},
+        {"chat_template": "{{ 1 }}"},
+        {"lora_path": "/srv/models/r1"},
+        {"base_model": "owner/model"},
+        {"surrogate": "/srv/models/s1"},
+        {"cif_file": "/etc/passwd"},
+    ],
+)
+@pytest.mark.parametrize(
+    "path, body",
+    [
+        ("chat/completions", {"model": "base", **CHAT}),
+        ("completions", {"model": "base", "prompt": "x"}),
+        ("predict", {"configurations": [CONFIGURATION]}),
+        (
+            "design",
+            {
+                "model": "base",
+                "host": "MoS2",
+                "supercell": [4, 4, 1],
+                "rules": {"defects": ["V_S"]},
+                "targets": ["homo=1"],
+                "samples": 1,
+            },
+        ),
+    ],
+)
+def test_no_route_takes_patterns_code_paths_or_models(client, backend, path, body, extra):
+    reply = client.post(f"/v1/{path}", json={**body, **extra})
+    assert reply.status_code == 422
+    assert next(iter(extra)) in reply.json()["error"]["message"]
+    assert backend.calls == []
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model":'])
 def test_bodies_that_are_no_request(client, content):
     headers = {"content-type": "application/json"}

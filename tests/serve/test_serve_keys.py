@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 
 import pytest
@@ -75,6 +76,23 @@ def test_nothing_but_the_whole_key_is_found(keys):
     changed = text[:-1] + ("A" if text[-1] != "A" else "B")
     for wrong in ("", "x", text[:-1], text + "x", text.upper(), changed, swapped, "dl_é"):
         assert keys.find(wrong) is None
+
+
+def test_known_and_unknown_keys_are_compared_in_constant_time(keys, monkeypatch):
+    text, key = keys.create("anna", ["read"])
+    compared = []
+    real = hmac.compare_digest
+    monkeypatch.setattr(
+        "serve.keys.hmac.compare_digest", lambda a, b: compared.append((a, b)) or real(a, b)
+    )
+    assert keys.find(text) == key
+    wrong = f"dl_{key.id}_{'x' * 43}"
+    unknown = f"dl_{'0' * 8}_{'x' * 43}"
+    assert keys.find(wrong) is None
+    assert keys.find(unknown) is None
+    # Whole hashes, also where no key has the id: what differs is not told by the time it takes.
+    assert len(compared) == 3
+    assert {len(side) for pair in compared for side in pair} == {len(key.sha256)}
 
 
 @pytest.mark.parametrize(
