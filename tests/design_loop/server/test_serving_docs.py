@@ -16,8 +16,11 @@ from design_loop.server.admission import admit
 from design_loop.server.schemas import ExtendBody
 from design_loop.server.settings import SECTION, CampaignsSettings, load_server
 from serve.config import Autoscaling, EngineConfig, Limits, LoraSettings, ServeConfig
+from serve.constraints import MAX_SITES
 from serve.design_schemas import DesignBody
-from serve.schemas import PredictBody
+from serve.hosts import MAX_CELLS
+from serve.schemas import CompletionBody, PredictBody
+from serve.structures import CifStructure
 
 TEXT = (Path(__file__).parents[3] / "docs" / "serving.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
@@ -56,6 +59,22 @@ def test_limits_are_shown_with_their_defaults():
     named = CampaignsSettings(**shown[SECTION])
     for name in ("max_running", "max_rounds", "max_samples", "max_budget", "max_download_bytes"):
         assert getattr(named, name) == getattr(CampaignsSettings(), name)
+
+
+def test_fixed_bounds_are_the_schemas():
+    def most(schema, field):
+        facts = schema.model_json_schema()["properties"][field]
+        return facts.get("maximum", facts.get("maxItems", facts.get("maxLength")))
+
+    text = " ".join(TEXT.split())
+    for words in (
+        f"at most {most(DesignBody, 'count'):,} candidates, {most(DesignBody, 'targets')} targets",
+        f"{most(DesignBody, 'known'):,} `known` configurations",
+        f"an `n` of {most(CompletionBody, 'n'):,} and {most(CompletionBody, 'max_tokens'):,}",
+        f"a CIF file {most(CifStructure, 'cif'):,} characters",
+        f"a supercell {MAX_CELLS:,} cells, and {MAX_SITES:,} sites",
+    ):
+        assert words in text
 
 
 def _shell():
