@@ -65,7 +65,10 @@ def list_adapters(root: str | Path) -> list[Entry]:
     """
     root = Path(root)
     if not root.is_dir():
-        raise ModelError(f"no folder {root} to look for adapters in")
+        raise ModelError(
+            f"no folder {root} to look for adapters in; name the one that `adapter train --out` or "
+            "a campaign left them in"
+        )
     entries = [_entry(folder) for folder in _folders(root)]
     return sorted(entries, key=lambda e: (e.manifest.get("created") or "~", e.name))
 
@@ -92,7 +95,7 @@ def verify_adapter(folder: str | Path) -> AdapterResult:
 
 
 def locate_adapter(name_or_folder: str | Path, root: str | Path) -> Path:
-    """The folder itself, or that of an adapter below `root` by its whole name.
+    """The folder itself or the one adapter in it, or that of an adapter below `root` by its name.
 
     Raises
     ------
@@ -101,7 +104,12 @@ def locate_adapter(name_or_folder: str | Path, root: str | Path) -> Path:
     """
     given = Path(name_or_folder)
     if given.is_dir():
-        return given
+        # A folder that training left its adapter in is as good as the adapter's own.
+        inside = [] if (given / MANIFEST).is_file() else [p for p in _folders(given) if p != given]
+        if len(inside) > 1:
+            places = ", ".join(map(str, inside))
+            raise ModelError(f"{given} holds {len(inside)} adapters: {places}; name one")
+        return inside[0] if inside else given
     found = [p for p in _folders(Path(root)) if p.name == str(name_or_folder)]
     if not found:
         raise ModelError(

@@ -53,7 +53,11 @@ class Sharding(StrEnum):
 
 
 AdapterArgument = Annotated[
-    str, typer.Argument(metavar="NAME_OR_DIR", help="Adapter's folder, or its name below the root.")
+    str,
+    typer.Argument(
+        metavar="NAME_OR_DIR",
+        help="Adapter's folder, or the one it is in, or its name below the root.",
+    ),
 ]
 RootOption = Annotated[Path, typer.Option(metavar="DIR", help="Where names are looked up.")]
 

@@ -1,6 +1,8 @@
-"""``design-loop adapter list | show | verify``."""
+"""``design-loop adapter list | show | verify``, and what all of ``adapter`` refuses."""
 
 from __future__ import annotations
+
+import shutil
 
 import pytest
 
@@ -44,6 +46,31 @@ def test_an_altered_adapter_is_neither_shown_nor_verified(cli, adapters):
     for word in ("show", "verify"):
         told = cli("adapter", word, adapters[1].path)
         assert told.code == 1 and "altered" in told.err and not told.out
+
+
+def test_a_folder_that_holds_one_adapter_is_as_good_as_its_own(cli, adapters, tmp_path):
+    told = cli("adapter", "verify", tmp_path)
+    assert told.code == 1 and "holds 2 adapters" in told.err
+    shutil.rmtree(adapters[1].path)
+    assert adapters[0].name in cli("adapter", "verify", tmp_path).out
+    assert cli("adapter", "show", tmp_path, "--format", "json").json["path"] == str(
+        adapters[0].path
+    )
+
+
+def test_what_is_not_there_is_answered_with_what_to_do(cli, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for words, code, said in (
+        (("list", tmp_path / "none"), 1, "name the one that `adapter train --out`"),
+        (("show", "r001", "--root", tmp_path), 1, "`design-loop adapter list ROOT` shows"),
+        (("verify", tmp_path / "empty"), 1, "it has no manifest.json"),
+        (("plan", "no-preset"), 2, "there is llama-3-70b, llama-3.1-8b, quickstart"),
+        (("plan", "llama-3-70b", "--gpu-memory", "80"), 2, "write 80GB or 80GiB"),
+    ):
+        told = cli("adapter", *words)
+        assert (told.code, told.out) == (code, ""), words
+        assert said in told.err
+        assert "Traceback" not in told.err
 
 
 def test_an_empty_folder_lists_nothing(cli, tmp_path):
