@@ -134,7 +134,7 @@ def settings(ledger: LedgerReader, campaign: str) -> Markup:
             tag("p", save),
             tag("h2", "Methods"),
             methods(summary),
-            tag("h2", "campaign.yaml, all defaults written out"),
+            tag("h2", listings.CONFIG_TITLE),
             tag("p", facts),
             tag("pre", listings.config_text(summary)),
             tag("h2", "Versions"),

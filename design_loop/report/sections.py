@@ -158,7 +158,7 @@ def settings(summary: CampaignSummary) -> Markup:
         tag("p", facts),
         tag(
             "details",
-            tag("summary", "campaign.yaml, all defaults written out"),
+            tag("summary", listings.CONFIG_TITLE),
             tag("pre", listings.config_text(summary)),
         ),
         tag("details", tag("summary", "versions"), listings.versions_table(summary)),

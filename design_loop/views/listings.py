@@ -19,6 +19,8 @@ from serve.public import public_manifest, without_paths
 
 #: Columns of tables with a column per round.
 LATEST = 20
+#: Over `config_text`.
+CONFIG_TITLE = "campaign.yaml: defaults written out, folders by name, no tracking or environment"
 #: Entries of an adapter's manifest that stand in its line.
 _LEARNT = (("n_instructions", "instructions"), ("n_verified", "of them verified"))
 _TOLD = ("loss", "steps", "seconds", "rank", "learning_rate", "seed")

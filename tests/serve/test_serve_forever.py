@@ -62,6 +62,7 @@ def test_sigterm_ends_it_with_nothing_left(tmp_path, surrogate):
     try:
         line = process.stdout.readline()
         assert line.startswith("serving on http://127.0.0.1:"), process.stderr.read()
+        assert "no API keys are asked for" in line
         with ServeClient(line.split()[2]) as client:
             health = client.health()
             assert (health["llm"], health["surrogate_version"]) == ("absent", version)
