@@ -37,7 +37,7 @@ from design_loop.config import load_campaign
 from design_loop.ledger import Ledger
 from design_loop.progress import SilentProgress
 
-CALL_S = 0.03
+CALL_S = 0.2
 #: Tables of a commit that is nothing new when a driver starts again.
 _STARTING = {"leases", "campaigns", "requests", "events"}
 
