@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _BATCH = 16
 #: With a table as oracle: batches after which fewer countable answers have to do.
 _MOST_BATCHES = 8
+#: Samples of one more batch, in units of the round's; what hardly yields is not asked for ever.
+_MOST_AGAIN = 10
+#: Every batch after the first is hotter: a model whose likeliest answers are known says them again.
+_HOTTER, _HOTTEST = 1.15, 2.0
 #: Between the seeds of two settings of a round, so that they share no random numbers.
 _ARM_SEEDS = 7919
 
@@ -68,7 +72,7 @@ class LlmProposer:
                 break
             # What part of the answers counts is known after the first batch.
             share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
-            n = round(missing / share)
+            n = min(round(missing / share), _MOST_AGAIN * config.samples)
             self._sample(context, number, plan, asking, adapter, n, batch, found)
         run.info["tokens"] = found.tokens
         run.info["adapter"] = adapter
@@ -119,7 +123,7 @@ class LlmProposer:
                 [prompts[i] for i in mine],
                 adapter,
                 n=config.per_prompt,
-                temperature=arm.temperature,
+                temperature=max(arm.temperature, min(arm.temperature * _HOTTER**batch, _HOTTEST)),
                 top_p=arm.top_p,
                 max_tokens=config.max_tokens or longest_answer(context),
                 seed=(seed + _ARM_SEEDS * arm.index) % 2**31,
