@@ -11,6 +11,8 @@ from defects.targets import Target, surrogate_error
 
 #: A target that fewer known rows meet is also asked for by the values of so many nearest ones.
 _FEW = 5
+#: And by those of so many nearest ones that the model was taught without a label.
+_TAUGHT = 40
 #: Share of the prompts that then do so.
 _BRIDGED = 0.5
 #: Share of the known values that stands for an extreme that is to be minimised or maximised.
@@ -23,17 +25,24 @@ class Asking:
     A language model is asked for numbers, not for ranges: of a range any number in it will do, so
     the prompts of a round spread over it. Open ends are closed by what is known to exist. Where
     hardly anything known meets the targets, the model has seen no such number and would answer it
-    by what it resembles as text; half of the prompts then ask for the nearest known values,
-    and what lies between is found among their answers.
+    by what it resembles as text; half of the prompts then ask for the nearest values that it has
+    seen, known ones or a surrogate's, and what lies between is found among their answers.
 
     Parameters
     ----------
     targets : sequence of Target
     known : sequence of mappings
         Properties of labelled configurations, for the open ends. Ranked here, once for all prompts.
+    taught : sequence of mappings
+        Properties of configurations that the model was taught without a label.
     """
 
-    def __init__(self, targets: Sequence[Target], known: Sequence[Mapping[str, float]]) -> None:
+    def __init__(
+        self,
+        targets: Sequence[Target],
+        known: Sequence[Mapping[str, float]],
+        taught: Sequence[Mapping[str, float]] = (),
+    ) -> None:
         self._targets = targets
         names = [t.property for t in targets]
         #: Those that say something of every target.
@@ -43,6 +52,9 @@ class Asking:
             [sum(t.error(r[t.property]) for t in self._open) for r in self._rows]
         )
         self._bridges = _bridges(targets, self._rows)
+        if self._bridges:
+            said = [r for r in taught if all(n in r for n in names)]
+            self._bridges += _nearest(targets, said, _TAUGHT)
 
     def draw(
         self,
@@ -119,8 +131,14 @@ def _bridges(
         return []
     if sum(all(t.satisfied(r[t.property]) for t in targets) for r in rows) >= _FEW:
         return []
+    return _nearest(targets, rows, _FEW)
+
+
+def _nearest(
+    targets: Sequence[Target], rows: Sequence[Mapping[str, float]], n: int
+) -> list[Mapping[str, float]]:
     errors = np.array([surrogate_error(targets, r) for r in rows])
-    return [rows[i] for i in np.argsort(errors, kind="stable")[:_FEW]]
+    return [rows[i] for i in np.argsort(errors, kind="stable")[:n]]
 
 
 def _part(

@@ -17,7 +17,7 @@ from design_loop.adapters import hyperparameters_of, resources_of
 from design_loop.campaign.context import Context
 from design_loop.campaign.distil import distilled
 from design_loop.campaign.inherit import take_adapter, take_surrogate
-from design_loop.campaign.taught import Taught
+from design_loop.campaign.taught import Taught, instructions_path
 from design_loop.config import CampaignConfig
 from design_loop.ledger import Adapter, Source, Surrogate
 from design_loop.ledger.steps import StepRun
@@ -104,7 +104,7 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     from training.spec import AdapterSpec
 
     config = context.config
-    path = _instructions(context, number)
+    path = instructions_path(context, number)
     properties = tuple(t.property for t in config.targets)
     anew = restarts(context, number)
     previous = None if anew else _previous(context, number)
@@ -123,7 +123,7 @@ def train_next_adapter(context: Context, number: int, run: StepRun) -> None:
     taught = distilled(context, number, {c.key for c, _, _ in rows})
     before = None
     if previous and taught:
-        before = Taught(_instructions(context, previous.round), config.targets)
+        before = Taught(instructions_path(context, previous.round), config.targets)
     items += [
         Instruction(
             configuration,
@@ -214,11 +214,6 @@ def sample_weight(config: CampaignConfig, row: Mapping[str, float], source: Sour
             outside = max(low - value, value - high, 0.0)
             distance += (outside / max(width, DEFAULT_TOLERANCE)) ** 2
     return weight * (1 + (config.learn.near_weight - 1) * math.exp(-distance / 2))
-
-
-def _instructions(context: Context, number: int) -> Path:
-    """What the adapter that a round makes is trained on."""
-    return context.folder / "instructions" / f"r{number:03d}.jsonl"
 
 
 def _previous(context: Context, number: int) -> Adapter | None:

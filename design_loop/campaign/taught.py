@@ -4,13 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from defects.configuration import Configuration
 from defects.targets import Target
 
+if TYPE_CHECKING:
+    from design_loop.campaign.context import Context
+
 #: A value that moved by less, in units of its target's tolerance, is the same knowledge: surrogates
 #: are refitted every round, and none gives the same number twice.
 _SAME = 0.2
+
+
+def instructions_path(context: Context, number: int) -> Path:
+    """What the adapter that a round makes is trained on."""
+    return context.folder / "instructions" / f"r{number:03d}.jsonl"
+
+
+def taught_unlabelled(context: Context, adapter: str) -> list[Mapping[str, float]]:
+    """Values of what an adapter was taught and nothing has labelled: those that a surrogate said.
+
+    Empty for an adapter that another campaign made: its instructions are not here.
+    """
+    from training.instructions import read_instructions
+
+    learn = context.config.learn
+    if not (learn.distil or learn.use_unverified):
+        return []
+    for made in context.ledger.adapters(context.id):
+        path = instructions_path(context, made.round)
+        if made.name == adapter and path.exists():
+            labelled = context.training_keys | {
+                label.candidate for label in context.labels(context.teacher)
+            }
+            items = read_instructions(path)[2]
+            return [i.properties for i in items if i.configuration.key not in labelled]
+    return []
 
 
 class Taught:

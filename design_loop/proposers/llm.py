@@ -11,6 +11,7 @@ from defects.errors import ModelError, ParseError
 from defects.text import build_prompt, parse_answer
 from defects.text import longest_answer as longest_text
 from design_loop.adaptation import Arm, RoundPlan, plan_round
+from design_loop.campaign.taught import taught_unlabelled
 from design_loop.ledger import Sample
 from design_loop.proposers.history import known_keys
 from serve.constraints import constraints_of
@@ -65,7 +66,8 @@ class LlmProposer:
         run.info["arms"] = [arm.to_dict() for arm in plan.arms]
         run.info["arms_told"] = {"earlier": plan.told, "heat": plan.heat}
         found = _Answers([], known_keys(context))
-        asking = Asking(context.config.targets, context.known_properties())
+        taught = taught_unlabelled(context, adapter)
+        asking = Asking(context.config.targets, context.known_properties(), taught)
         for batch in range(_MOST_BATCHES if context.domain.table is not None else 1):
             missing = config.samples - found.countable
             if missing <= 0:

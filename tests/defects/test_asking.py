@@ -58,3 +58,17 @@ def test_what_is_known_is_ranked_once_for_all_prompts(monkeypatch):
     rng, many = np.random.default_rng(0), Asking(targets, known)
     assert [many.draw(rng, 0.1) for _ in range(50)] == one_by_one
     assert len(ranked) == len(known)
+
+
+def test_an_unmet_target_is_also_asked_for_by_what_the_model_was_taught():
+    known = [{GAP: v} for v in (0.3, 0.4, 0.65, 0.8, 1.5)]
+    taught = [{GAP: round(1.0 + 0.002 * i, 3)} for i in range(100)] + [{ENERGY: 0.1}]
+    rng, asked = np.random.default_rng(0), Asking([WINDOW], known, taught)
+    values = np.array([asked.draw(rng)[GAP] for _ in range(1000)])
+    outside = values[(values < 0.9) | (values > 1.0)]
+    of_taught = set(outside) - {0.3, 0.4, 0.65, 0.8, 1.5}
+    assert max(of_taught) == pytest.approx(1.078)  # the forty nearest
+    assert len(of_taught) > 30
+    # Where enough is known nothing else is needed.
+    enough = Asking([WINDOW], [{GAP: 0.95}] * 5, taught)
+    assert all(0.9 <= enough.draw(rng)[GAP] <= 1.0 for _ in range(50))

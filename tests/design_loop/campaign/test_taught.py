@@ -14,7 +14,7 @@ from proposer_context import gap, make_context
 
 from defects.rules import Rules
 from design_loop.campaign.learn import train_next_adapter
-from design_loop.campaign.taught import Taught
+from design_loop.campaign.taught import Taught, taught_unlabelled
 from training.instructions import read_instructions
 from training.manifest import AdapterResult
 
@@ -89,3 +89,18 @@ def test_an_adapter_without_instructions_here_was_taught_nothing(context, tmp_pa
     record = next(iter(context.dataset))
     taught = Taught(tmp_path / "none.jsonl", context.config.targets)
     assert not taught.holds(record.configuration, record.properties)
+
+
+def test_what_an_adapter_was_taught_without_a_label(context, monkeypatch):
+    learn = context.config.learn.model_copy(update={"distil": 20})
+    config = context.config.model_copy(update={"learn": learn})
+    context = replace(context, config=config, services=_Trainer(context.services))
+    monkeypatch.setattr("training.bundled.resolve_base", lambda name: name)
+    taught = _learn(context, 1)
+    [adapter] = context.ledger.adapters(context.id)
+    rows = taught_unlabelled(context, adapter.name)
+    assert len(rows) == 20
+    assert sorted(r["homo_lumo_gap"] for r in rows) == sorted(
+        i.properties["homo_lumo_gap"] for i in taught.values()
+    )
+    assert taught_unlabelled(context, "r001-of-another-one") == []
