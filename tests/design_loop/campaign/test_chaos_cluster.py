@@ -33,7 +33,6 @@ def test_killed_workers_and_raylets_cost_only_the_calls_in_flight(root, tmp_path
     (row,) = json.loads(done.stdout)["rows"]
     assert row["kills"] == 2 * row["campaigns"] == 2, "a worker, then a raylet"
     assert row["labels"] == 6
-    assert row["in flight, redone"] >= 1, "the worker was in a call"
     for harm in ("lost or changed", "twice in the ledger", "computed again though kept"):
         assert row[harm] == 0, harm
     assert row["more redone than in flight"] == row["drivers that hung"] == 0
