@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, and_, func, select
 
 from design_loop.ledger import tables as t
-from design_loop.ledger.queries import first_predictions, label_of, of_round
+from design_loop.ledger.queries import first_predictions, found_earlier, label_of, of_round
 from design_loop.ledger.records import Candidate, Funnel, Label, Prediction
 from design_loop.ledger.states import Source
 
@@ -73,6 +73,7 @@ def funnels(connection: Connection, campaign: str) -> dict[int, Funnel]:
     found = _by_round(connection, campaign, t.candidates)
     predicted = _by_round(connection, campaign, t.predictions, first_predictions())
     selected = _by_round(connection, campaign, t.selections)
+    earlier = _by_round(connection, campaign, t.selections, found_earlier())
     verified = _by_round(connection, campaign, t.labels, t.labels.c.source == Source.ORACLE)
     failed = _failed(connection, campaign)
     numbers = sorted({*samples, *found, *predicted, *selected, *verified, *failed})
@@ -86,6 +87,7 @@ def funnels(connection: Connection, campaign: str) -> dict[int, Funnel]:
             selected=selected.get(n, 0),
             verified=verified.get(n, 0),
             failed=failed.get(n, 0),
+            earlier=earlier.get(n, 0),
         )
         for n in numbers
     }
@@ -97,7 +99,8 @@ def all_funnels(by_round: Mapping[int, Funnel]) -> Funnel:
     for funnel in by_round.values():
         for reason, count in funnel.drops.items():
             drops[reason] += count
-    counts = ("samples", "checked", "candidates", "predicted", "selected", "verified", "failed")
+    counts = ("samples", "checked", "candidates", "predicted", "selected", "verified", "failed",
+              "earlier")  # fmt: skip
     return Funnel(
         **{name: sum(getattr(f, name) for f in by_round.values()) for name in counts},
         drops=dict(sorted(drops.items(), key=lambda item: (-item[1], item[0]))),

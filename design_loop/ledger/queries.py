@@ -239,6 +239,13 @@ def first_predictions() -> ColumnElement[bool]:
     return select(c.key).where(own).correlate(t.predictions).exists()
 
 
+def found_earlier() -> ColumnElement[bool]:
+    """Of selections those of candidates that an earlier round found."""
+    s, c = t.selections.c, t.candidates.c
+    earlier = and_(c.campaign == s.campaign, c.key == s.candidate, c.round < s.round)
+    return select(c.key).where(earlier).correlate(t.selections).exists()
+
+
 def funnel(connection: Connection, campaign: str, number: int | None) -> Funnel:
     """Count how far the samples of a round or of the whole campaign came."""
 
@@ -263,6 +270,7 @@ def funnel(connection: Connection, campaign: str, number: int | None) -> Funnel:
         selected=count(t.selections),
         verified=count(t.labels, t.labels.c.source == Source.ORACLE),
         failed=connection.execute(failed).scalar_one(),
+        earlier=count(t.selections, found_earlier()),
     )
 
 

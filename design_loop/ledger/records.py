@@ -315,6 +315,8 @@ class Funnel:
         Counts; ``failed`` are selected candidates that the oracle gave up on.
     drops
         Drop reason -> count; with ``candidates`` they add up to ``checked``.
+    earlier
+        How many of ``selected`` an earlier round had found, and counts as its candidates.
     """
 
     samples: int
@@ -325,6 +327,7 @@ class Funnel:
     selected: int
     verified: int
     failed: int
+    earlier: int = 0
 
 
 @dataclass(frozen=True)

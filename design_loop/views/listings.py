@@ -28,14 +28,17 @@ _TOLD = ("loss", "steps", "seconds", "rank", "learning_rate", "seed")
 
 def rounds_table(summary: CampaignSummary) -> Markup:
     """Rounds: what came how far, hits, best error, models."""
-    columns = ("round", "samples", "new", "predicted", "selected", "verified", "failed", "hits",
+    # Candidates count in the round that found them, also where a later one selected them.
+    chosen = "selected (found earlier)" if summary.funnel.earlier else "selected"
+    columns = ("round", "samples", "new", "predicted", chosen, "verified", "failed", "hits",
                with_unit("best", summary), "time", "adapter", "surrogate")  # fmt: skip
     rows = []
     for r in summary.rounds:
         if r.number == 0:
             continue
         f = r.funnel
-        counts = (f.samples, f.candidates, f.predicted, f.selected, f.verified, f.failed, r.hits)
+        selected = f"{f.selected} ({f.earlier})" if summary.funnel.earlier else f.selected
+        counts = (f.samples, f.candidates, f.predicted, selected, f.verified, f.failed, r.hits)
         name = f"{r.number}" if r.done else f"{r.number} (running)"
         models = (short_adapter(r.adapter), (r.surrogate or "-")[:12])
         rows.append(

@@ -45,14 +45,14 @@ def context(tmp_path):
 
 
 class Learning:
-    """A surrogate that a new version makes call the opposite good."""
+    """A surrogate whose first version takes wide gaps for narrow ones; the next knows better."""
 
     def __init__(self):
         self.version = "first"
 
     def predict(self, configurations):
-        sign = 1 if self.version == "first" else -1
-        mean = [{"homo_lumo_gap": 0.25 + sign * (gap(c) - 0.25)} for c in configurations]
+        wrong = self.version == "first"
+        mean = [{"homo_lumo_gap": 2.0 - gap(c) if wrong else gap(c)} for c in configurations]
         n = len(mean)
         std = [{"homo_lumo_gap": 0.02}] * n
         return RemotePredictions(mean, std, [False] * n, ("homo_lumo_gap",), self.version)
@@ -100,7 +100,9 @@ def test_what_was_passed_over_stands_for_selection_again(context):
     # Every candidate counts once, in the round that found it.
     assert ledger.funnel(context.id, 2).predicted == len(new)
     assert ledger.funnel(context.id).predicted == len(first | new)
+    assert ledger.funnel(context.id, 2).earlier == len(chosen & first) > 0
     summary = summarise_campaign(ledger, context.id)
+    assert [r.funnel.earlier for r in summary.rounds] == [0, 0, len(chosen & first)]
     assert [r.funnel.predicted for r in summary.rounds] == [0, len(first), len(new)]
     # The same surrogate has nothing new to say.
     _round(context, 3, "second")
