@@ -100,6 +100,7 @@ class Item:
             "defects": candidate.description,
             "rank": candidate.rank,
             "round": candidate.round,
+            "labelled_in": candidate.labelled_in,
             "relaxed": self.relaxed is not None,
             **{n: v for n, v in candidate.properties.items() if n != "energy"},
         }

@@ -20,15 +20,16 @@ def as_csv(items: Sequence[Item], files: Sequence[str] | None) -> str:
     predicted = list(
         dict.fromkeys(p for c in candidates if c.prediction for p in c.prediction.mean)
     )
-    header = ["_id", "rank", "defects", "meets_targets", "error", "round", "adapter", "source"]
-    header += ["relaxed", *properties]
+    header = ["_id", "rank", "defects", "meets_targets", "error", "round", "labelled_in"]
+    header += ["adapter", "source", "relaxed", *properties]
     header += [n for p in predicted for n in (f"{p}_predicted", f"{p}_std")]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header + (["file"] if files else []))
     for i, c in enumerate(candidates):
         row: list[Any] = [c.key, c.rank, c.description, str(c.meets).lower(), _rounded(c.error)]
-        row += [c.round, c.adapter or "", source_of(c) or "", _yes(items[i].relaxed is not None)]
+        row += [c.round, c.labelled_in, c.adapter or "", source_of(c) or ""]
+        row += [_yes(items[i].relaxed is not None)]
         row += [_exact(c.properties.get(p)) for p in properties]
         for p in predicted:
             row.append(_rounded(c.prediction.mean.get(p) if c.prediction else None))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _KEYS = ("_id", "key", "candidate")
 _FILES = ("file", "structure")
 #: Columns of our own exports that are no labels.
-_OURS = ("rank", "defects", "meets_targets", "error", "round", "adapter", "source", "relaxed")
+_OURS = ("rank", "defects", "meets_targets", "error", "round", "labelled_in", "adapter", "source",
+         "relaxed")  # fmt: skip
 
 
 def read_labels(path: Path, setting: Setting) -> tuple[list[Incoming], list[str]]:
