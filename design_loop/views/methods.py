@@ -30,7 +30,7 @@ _ORDERS = {
 def methods(summary: CampaignSummary) -> Markup:
     """The method of a campaign from its recorded settings."""
     config = summary.campaign.config
-    parts = [_space(summary, config), _proposing(summary, config), _screening(config),
+    parts = [_space(summary, config), _proposing(summary, config), _screening(summary, config),
              _verifying(summary, config), _learning(summary, config)]  # fmt: skip
     return join(tag("p", words) for words in parts if words)
 
@@ -94,17 +94,20 @@ def _adapting(generation: Mapping[str, Any]) -> str:
     )
 
 
-def _screening(config: Mapping[str, Any]) -> str:
+def _screening(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
     selection, surrogate = _section(config, "selection"), _section(config, "surrogate")
     quantile = selection.get("quantile")
     share = f"the best {100 * quantile:g} %" if isinstance(quantile, (int, float)) else "the best"
     order = str(selection.get("strategy", "quantile"))
     explored = selection.get("exploration") or 0
     exploring = f", {100 * explored:g} % of them where its spread is largest" if explored else ""
+    # Campaigns of older versions do not know the setting, and did not do it.
+    again = ", and anew the most promising of those that earlier rounds had not selected"
+    reconsidered = again if selection.get("reconsider") and summary.planned > 1 else ""
     return (
-        f"A surrogate (kind {surrogate.get('kind', '?')}) predicted every new candidate with a "
-        f"calibrated spread; {share} {_ORDERS.get(order, order)} were kept, and up to "
-        f"{selection.get('budget', '?')} per round of them chosen with a weight of "
+        f"A surrogate (kind {surrogate.get('kind', '?')}) predicted every new candidate"
+        f"{reconsidered}, with a calibrated spread; {share} {_ORDERS.get(order, order)} were kept, "
+        f"and up to {selection.get('budget', '?')} per round of them chosen with a weight of "
         f"{selection.get('diversity', '?')} on diversity{exploring}."
     )
 

@@ -25,6 +25,7 @@ def test_methods_tell_the_order_the_stages_and_what_was_added(tmp_path):
     usual = _words(summary)
     assert "in each of 5 rounds" in usual
     assert "by surrogate error" in usual
+    assert "and anew the most promising of those that earlier rounds had not selected" in usual
     assert "verified by GFN1-xTB (tblite) on ideal structures" in usual
     assert "trained anew from the base" in usual
     staged = {
@@ -33,7 +34,9 @@ def test_methods_tell_the_order_the_stages_and_what_was_added(tmp_path):
         "then": [{"kind": "external", "budget": 4, "settings": {"method": "PBE"}}],
     }
     selection = {**summary.campaign.config["selection"], "strategy": "ehvi", "exploration": 0.2}
+    selection["reconsider"] = False
     other = _words(summary, oracle=staged, selection=selection, learn={"start_from": "previous"})
+    assert "predicted every new candidate, with a calibrated spread" in other
     assert "labelled by GFN2-xTB (tblite) on relaxed structures; the best of them, up to 4" in other
     assert "verified by PBE, imported" in other
     assert "by expected (hypervolume) improvement" in other
