@@ -87,6 +87,9 @@ def candidate_page(
     if ranked is not None:
         met = f"rank {ranked.rank} of {len(summary.candidates)}"
         met += ", meets all targets" if ranked.meets else ""
+    later = [number_ for number_, *_ in story.selections if number_ > candidate.round]
+    found = f" found in round {candidate.round}"
+    found += f", selected in round {later[0]}" if later else ""
     where = address("campaigns", campaign, "candidates", candidate.key)
     files = join(
         [
@@ -98,8 +101,7 @@ def candidate_page(
     )  # fmt: skip
     return words, [
         tag("h1", words),
-        tag("p", tag("code", candidate.key), f" found in round {candidate.round}",
-            f"; {met}" if met else ""),
+        tag("p", tag("code", candidate.key), found, f"; {met}" if met else ""),
         viewer(host, [(candidate.key, words, candidate.configuration)]),
         tag(
             "div",

@@ -77,10 +77,13 @@ def _predictions(
     made = {s.version: s.round for s in ledger.surrogates(summary.campaign.id)}
     if not story.predictions:
         return [_stage("Prediction", tag("p", "None yet."), there=False)]
+    selected_in = {number_ for number_, *_ in story.selections}
     found = []
     for version, number_, prediction in story.predictions:
         values = _values(summary, prediction.mean, prediction.std)
         words = f"{values}; surrogate error {number(prediction.surrogate_error)}"
+        if len(story.predictions) > 1 and number_ in selected_in:
+            words += "; selected by this one"
         origin = f" of round {made[version]}" if version in made else ""
         by = tag("p", "surrogate ", tag("code", version[:16]), origin, class_="small")
         found.append(_stage(f"Prediction in round {number_}", tag("p", words), by))
@@ -90,10 +93,13 @@ def _predictions(
 def _selections(story: CandidateStory) -> list[Markup]:
     if not story.selections:
         return [_stage("Selection", tag("p", "Not chosen for the oracle."), there=False)]
-    return [
-        _stage(f"Selection in round {number_}", tag("p", f"number {rank} of the chosen: {reason}"))
-        for number_, rank, reason, _ in story.selections
-    ]
+    found = []
+    for number_, rank, reason, _ in story.selections:
+        words = f"number {rank} of the chosen: {reason}"
+        if number_ > story.candidate.round:
+            words += f"; found in round {story.candidate.round}, passed over until then"
+        found.append(_stage(f"Selection in round {number_}", tag("p", words)))
+    return found
 
 
 def _failures(story: CandidateStory) -> list[Markup]:

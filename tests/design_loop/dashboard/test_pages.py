@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -14,7 +16,10 @@ from design_loop.config import CampaignConfig, load_preset
 from design_loop.dashboard.alone import DashboardError, build_alone, serve_alone
 from design_loop.dashboard.live import RESTING_S, RUNNING_S, read_live
 from design_loop.dashboard.store import Store
-from design_loop.ledger import Adapter, Ledger
+from design_loop.export.items import Item
+from design_loop.export.tables import as_csv
+from design_loop.ledger import Adapter, Ledger, Prediction, Selection
+from design_loop.summary import summarise_campaign
 from design_loop.views.public import SHOWN_SECTIONS
 
 TABS = ("", "/candidates", "/samples", "/agreement", "/models", "/settings", "/log")
@@ -164,6 +169,54 @@ def test_a_candidates_page_tells_its_lineage(client, ledger, tmp_path):
     places = [told.index(word) for word in words]
     assert places == sorted(places)
     _read(text)
+
+
+def _reconsidered(ledger, folder):
+    """A campaign whose second round finds nothing, but selects a candidate of the first."""
+    name = FakeCampaign(ledger, folder).run(rounds=1)
+    taken = {s.candidate for s in ledger.selections(name, 1)}
+    [(_, first), *_] = [p for p in ledger.predictions(name, 1) if p[1].candidate not in taken]
+    second = Prediction(first.candidate, {"homo_lumo_gap": 0.7123}, {"homo_lumo_gap": 0.0111}, 0.0)
+    ledger.start_round(name, 2, adapter="r002-000000000002", surrogate="s2")
+    for step in ("generate", "check"):
+        with ledger.step(name, 2, step):
+            pass
+    with ledger.step(name, 2, "predict") as run:
+        run.record_predictions("s2", [second])
+    with ledger.step(name, 2, "select") as run:
+        run.record_selection([Selection(first.candidate, 1, "certain now", "late")], {"name": "x"})
+    with ledger.step(name, 2, "verify"):
+        ledger.record_label(name, 2, first.candidate, "late", {"homo_lumo_gap": 0.7}, 1.0)
+    return name, first.candidate
+
+
+def test_a_candidate_that_a_later_round_selected_tells_both_rounds(client, ledger, tmp_path):
+    name, key = _reconsidered(ledger, tmp_path)
+    base = f"/dashboard/campaigns/{name}"
+    text = client.get(f"{base}/candidates/{key}").text
+    _read(text)
+    assert "found in round 1, selected in round 2" in text
+    told = text.partition("Lineage")[2]
+    words = ["r001-000000000001", "round 1, number", "Prediction in round 1",
+             "Prediction in round 2", "0.712 ± 0.011 eV", "; selected by this one",
+             "Selection in round 2", "certain now; found in round 1, passed over until then",
+             "Label by the oracle in round 2"]  # fmt: skip
+    places = [told.index(word) for word in words]
+    assert places == sorted(places)
+    assert told.count("selected by this one") == 1
+    # In the funnel it counts once as predicted, where it was found.
+    first, second = ledger.funnel(name, 1), ledger.funnel(name, 2)
+    assert (second.predicted, second.selected, second.earlier) == (0, 1, 1)
+    assert first.predicted == ledger.funnel(name).predicted == first.candidates
+    shown = client.get(base).text
+    assert "selected (found earlier)" in shown and "1 (1)" in shown
+    assert ledger.verified(name)[-1].prediction.mean == {"homo_lumo_gap": 0.7123}
+    [late] = [c for c in summarise_campaign(ledger, name).candidates if c.key == key]
+    assert (late.round, late.labelled_in) == (1, 2)
+    assert late.prediction.mean == {"homo_lumo_gap": 0.7123}
+    [row] = csv.DictReader(io.StringIO(as_csv([Item(late, None)], None)))
+    assert (row["round"], row["labelled_in"]) == ("1", "2")
+    assert row["homo_lumo_gap_predicted"] == "0.7123"
 
 
 @pytest.mark.parametrize("ending", ["cif", "vasp", "extxyz"])
