@@ -144,7 +144,10 @@ def _chart(
     if not points:
         return tag("p", f"{y_label} against {x_label}: no labels yet")
     x = Scale(0.0, max(p[0] for p in points) or 1.0, _LEFT, _WIDTH - _RIGHT)
-    y = Scale(0.0, max(p[3] for p in points) * 1.05 or 1.0, _HEIGHT - _BOTTOM, _TOP)
+    # What is better than the reference of a goal has an error below zero.
+    low, high = min(0.0, min(p[2] for p in points)), max(0.0, max(p[3] for p in points))
+    room = 0.05 * (high - low) or 1.0
+    y = Scale(low - room if low else 0.0, high + room, _HEIGHT - _BOTTOM, _TOP)
     drawn = [_axes(x, y, x_label, y_label)]
     for i, arm in enumerate(arms):
         curve = [p for p in curves[arm] if math.isfinite(p[3])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -132,6 +133,18 @@ class _Links(HTMLParser):
     def handle_starttag(self, name, attributes):
         self.tags.append(name)
         self.fetched += [v for k, v in attributes if k in ("src", "href")]
+
+
+@pytest.mark.parametrize("errors", [[-0.2, -0.3], [0.1, -0.3], [0.0, 0.0], [0.2, 0.1]])
+def test_errors_better_than_a_goals_reference_are_inside_the_drawing(config, errors):
+    page = build_page([_outcome("genetic", 0, errors)], config)
+    [curve] = re.findall(
+        r'aria-label="best error[^"]*oracle calls".*?<polyline[^>]*="([^"]*)"', page
+    )
+    heights = [float(place.split(",")[1]) for place in curve.split()]
+    assert all(0 < y <= 320 - 44 for y in heights)
+    # Down is better: the last is lowest, and only equal errors are drawn at one height.
+    assert (heights[-1] > heights[0]) == (errors[1] < errors[0])
 
 
 def test_the_page_needs_nothing_else(config):
