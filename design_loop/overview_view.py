@@ -96,10 +96,12 @@ def _lines(seen: Overview) -> Iterator[tuple[str, RenderableType]]:
     funnel = summary.funnel
     repeats = sum(n for reason, n in funnel.drops.items() if reason.startswith("duplicate_in"))
     if funnel.samples:
+        later = f" ({funnel.earlier} by a later round)" if funnel.earlier else ""
         yield (
             "funnel",
             f"{funnel.samples} samples, {funnel.candidates + repeats} valid, {funnel.candidates} "
-            f"new, {funnel.selected} selected, {funnel.verified} verified, {summary.hits} hits",
+            f"new, {funnel.selected} selected{later}, {funnel.verified} verified, {summary.hits} "
+            "hits",
         )
     if funnel.drops:
         yield "dropped", ", ".join(f"{n} {reason}" for reason, n in funnel.drops.items())

@@ -177,6 +177,8 @@ def funnel_figures(summary: CampaignSummary) -> list[Figure]:
         return []
     drawing = plots.stages(_stages(summary.funnel, summary.hits))
     words = "How far the samples of all rounds came, and the share of the stage before."
+    if summary.funnel.earlier:
+        words += f" {summary.funnel.earlier} were selected by a later round than found them."
     figures = [Figure("funnel", drawing, tag("figcaption", words), wide=True)]
     parts = funnel_parts(summary)
     bars = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from fake_campaign import FakeCampaign
@@ -41,6 +42,10 @@ def test_a_campaign_half_way_tells_where_it_is_and_how_to_go_on(tmp_path, ledger
     assert "round 2 is at generate" in page
     assert "6 of 36 oracle calls, 1 of them failed" in page
     assert "round 1: the oracle hung" in page
+    assert "6 selected, 5 verified" in page
+    funnel = replace(seen.summary.funnel, earlier=2)
+    later = replace(seen, summary=replace(seen.summary, funnel=funnel))
+    assert "6 selected (2 by a later round), 5" in " ".join(_page(later, 200).split())
     assert next_steps(seen) == [("go on", f"campaign resume {campaign.id}")]
     with ledger.lease(campaign.id):
         driven = overview(ledger, campaign.id)

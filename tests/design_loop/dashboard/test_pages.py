@@ -210,6 +210,7 @@ def test_a_candidate_that_a_later_round_selected_tells_both_rounds(client, ledge
     assert first.predicted == ledger.funnel(name).predicted == first.candidates
     shown = client.get(base).text
     assert "selected (found earlier)" in shown and "1 (1)" in shown
+    assert "1 were selected by a later round" in shown
     assert ledger.verified(name)[-1].prediction.mean == {"homo_lumo_gap": 0.7123}
     [late] = [c for c in summarise_campaign(ledger, name).candidates if c.key == key]
     assert (late.round, late.labelled_in) == (1, 2)
