@@ -159,7 +159,8 @@ class LearnConfig(Section):
     """What the next round learns from."""
 
     use_unverified: bool = Field(
-        False, description="selected candidates without a label enter with surrogate values"
+        False,
+        description="without an oracle: what was selected enters with the surrogate's values",
     )
     start_from: Literal["base", "previous"] = Field(
         "base",
