@@ -311,12 +311,10 @@ class Funnel:
 
     Attributes
     ----------
-    samples, checked, candidates, predicted, selected, verified, failed
-        Counts; ``failed`` are selected candidates that the oracle gave up on.
+    samples, checked, candidates, predicted, selected, verified, failed, earlier
+        Counts; of those selected the oracle gave up on ``failed``; earlier rounds found ``earlier``.
     drops
         Drop reason -> count; with ``candidates`` they add up to ``checked``.
-    earlier
-        How many of ``selected`` an earlier round had found, and counts as its candidates.
     """
 
     samples: int
