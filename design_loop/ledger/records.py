@@ -312,7 +312,7 @@ class Funnel:
     Attributes
     ----------
     samples, checked, candidates, predicted, selected, verified, failed, earlier
-        Counts; of those selected the oracle gave up on ``failed``; earlier rounds found ``earlier``.
+        Counts; of the selected the oracle gave up on ``failed``; earlier rounds found ``earlier``.
     drops
         Drop reason -> count; with ``candidates`` they add up to ``checked``.
     """
