@@ -56,7 +56,8 @@ def test_late_answers_are_408_and_a_full_queue_says_when_to_come_back(tmp_path):
         def ask(sites):
             return httpx.post(url, json=body(*sites), trust_env=False, timeout=60)
 
-        assert ask([0]).status_code == 200
+        # The first ones load hosts and models; on a busy machine that takes longer than 4 s, too.
+        assert any(ask([0]).status_code == 200 for _ in range(10))
         with ThreadPoolExecutor(8) as pool:
             replies = list(pool.map(ask, [[0, 1]] * 8))
         late = [r for r in replies if r.status_code == 408]
