@@ -186,6 +186,8 @@ def deploy(
 
     tell("starting Ray")
     owns_ray = ensure_ray(config.ray_cpus, config.log_dir)
+    if owns_ray:
+        _forget_earlier_serve()
     from ray.exceptions import RayError
     from ray.serve import RunTarget
 
@@ -275,6 +277,16 @@ def _start_serve(config: ServeConfig, port: int | None) -> str:
         ray_serve.start(**options)
     # Not what was asked for: another driver may have been the first.
     return _address_of(_get_global_client().http_config, config)
+
+
+def _forget_earlier_serve() -> None:
+    """Drop the client of a Serve that ended with an earlier Ray of this process.
+
+    Serve tells them apart by the number of the job, and every fresh Ray begins with the same one.
+    """
+    from ray.serve.context import _set_global_client
+
+    _set_global_client(None)
 
 
 def _address_of(http: HTTPOptions, config: ServeConfig) -> str:

@@ -1,0 +1,34 @@
+"""One process that serves, ends, and serves again, as a driver does whose Ray died."""
+
+from __future__ import annotations
+
+import pytest
+from fake_surrogate import write as write_surrogate
+
+from serve.config import ServeConfig
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def test_a_second_serve_of_a_process_is_its_own(tmp_path):
+    import ray
+
+    from serve.app import deploy
+
+    # Inside, so that it travels to the replica as code: the tests' modules are not there.
+    def load(folder):
+        class Nothing:
+            version, properties = "v1", ("homo",)
+
+        return Nothing()
+
+    config = ServeConfig(surrogate=write_surrogate(tmp_path / "s1", "v1"))
+    with deploy(config, load_surrogate=load) as first:
+        sessions = [ray.get_runtime_context().get_node_id()]
+        assert first.base_url
+    with deploy(config, load_surrogate=load) as second:
+        sessions.append(ray.get_runtime_context().get_node_id())
+        from ray import serve
+
+        assert second.apps.surrogate in serve.status().applications
+    assert len(set(sessions)) == 2
