@@ -33,10 +33,11 @@ def predict(context: Context, number: int, run: StepRun) -> None:
         for c, mean, std, ood in zip(candidates, found.mean, found.std, found.ood, strict=True)
     ]
     energies = total_energy(targets, found.mean, found.std)
-    # A surrogate that has not changed since has nothing new to say of them.
-    said = {
-        p.candidate for name, p in context.ledger.predictions(context.id) if name == found.version
-    }
+    said: set[str] = set()
+    if waiting:
+        # A surrogate that has not changed since has nothing new to say of them.
+        told = context.ledger.predictions(context.id)
+        said = {p.candidate for name, p in told if name == found.version}
     again = [i for i in range(len(new), len(candidates)) if candidates[i].key not in said]
     # The most promising, or a long campaign's records would grow with the square of its rounds.
     selection = context.config.selection
