@@ -16,6 +16,7 @@ from serve.checks import check_base_model, check_surrogate, check_vllm
 from serve.cluster import choose_port, ensure_ray, may_join, quiet, ray_log_dir, started_here
 from serve.config import LOOPBACK, ServeConfig
 from serve.deployments import api_app, llm_app, resolve_device, surrogate_app
+from serve.earlier import forget_earlier_serve
 from serve.names import AppNames
 from serve.waiting import Progress, fail_if_dead, is_running, wait_until_healthy, wait_until_running
 
@@ -187,7 +188,7 @@ def deploy(
     tell("starting Ray")
     owns_ray = ensure_ray(config.ray_cpus, config.log_dir)
     if owns_ray:
-        _forget_earlier_serve()
+        forget_earlier_serve()
     from ray.exceptions import RayError
     from ray.serve import RunTarget
 
@@ -277,16 +278,6 @@ def _start_serve(config: ServeConfig, port: int | None) -> str:
         ray_serve.start(**options)
     # Not what was asked for: another driver may have been the first.
     return _address_of(_get_global_client().http_config, config)
-
-
-def _forget_earlier_serve() -> None:
-    """Drop the client of a Serve that ended with an earlier Ray of this process.
-
-    Serve tells them apart by the number of the job, and every fresh Ray begins with the same one.
-    """
-    from ray.serve.context import _set_global_client
-
-    _set_global_client(None)
 
 
 def _address_of(http: HTTPOptions, config: ServeConfig) -> str:

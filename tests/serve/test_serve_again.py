@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from fake_surrogate import write as write_surrogate
 
@@ -12,6 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 def test_a_second_serve_of_a_process_is_its_own(tmp_path):
     import ray
+    from ray.serve._private.router import SingletonThreadRouter
 
     from serve.app import deploy
 
@@ -26,9 +29,13 @@ def test_a_second_serve_of_a_process_is_its_own(tmp_path):
     with deploy(config, load_surrogate=load) as first:
         sessions = [ray.get_runtime_context().get_node_id()]
         assert first.base_url
+    # As after a Ray that died: the loop of Serve's handles waits for what is gone.
+    stuck = threading.Event()
+    SingletonThreadRouter._asyncio_loop.call_soon_threadsafe(stuck.wait, 280)
     with deploy(config, load_surrogate=load) as second:
         sessions.append(ray.get_runtime_context().get_node_id())
         from ray import serve
 
         assert second.apps.surrogate in serve.status().applications
+    stuck.set()
     assert len(set(sessions)) == 2
