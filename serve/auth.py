@@ -18,7 +18,7 @@ from defects.errors import ConfigError
 from serve.extensions import ScopeRule
 from serve.keys import Key, KeyFile
 from serve.rate import RateLimit
-from serve.replies import SafeJson, error_body
+from serve.replies import RETRY_AFTER_S, SafeJson, error_body
 from serve.sessions import COOKIE, Sessions
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,8 @@ class Auth:
             key = self._key(scope)
         except ConfigError as error:
             logger.error("no request is let in: %s", error)
-            return _refuse(503, "keys_unavailable", "the keys cannot be read; see the server's log")
+            text = "the keys cannot be read; see the server's log"
+            return _refuse(503, "keys_unavailable", text, {"Retry-After": str(RETRY_AFTER_S)})
         if key is None and (base := self._page_of(path)) is not None:
             return _to_login(scope, base)
         if key is None:

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from serve.metrics import CONTENT_TYPE, Metrics
-from serve.replies import SafeJson
+from serve.replies import to_response
 from serve.schemas import Health
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def add_operations(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
         """Whether the parts answer: 200, or 503 with what is wrong. Needs no key."""
         health = await backend.health()
         status = 200 if health.status == "ok" else 503
-        return SafeJson(health.model_dump(), status_code=status)
+        return to_response({"status": status, "body": health.model_dump()})
 
     @app.get("/metrics", include_in_schema=False)
     async def prometheus() -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from defects.asking import Asking, draw_asked
@@ -41,6 +41,7 @@ class _Answers:
     seen: set[str]
     tokens: int = 0
     countable: int = 0
+    batches: list[dict[str, Any]] = field(default_factory=list)
 
 
 class LlmProposer:
@@ -75,8 +76,18 @@ class LlmProposer:
             # What part of the answers counts is known after the first batch.
             share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
             n = min(round(missing / share), _MOST_AGAIN * config.samples)
+            before = found.countable
             self._sample(context, number, plan, asking, adapter, n, batch, found)
+            found.batches.append(
+                {
+                    "samples": n,
+                    "countable": found.countable - before,
+                    "temperatures": [_heated(arm.temperature, batch) for arm in plan.arms],
+                }
+            )
         run.info["tokens"] = found.tokens
+        if len(found.batches) > 1:
+            run.info["batches"] = found.batches
         run.info["adapter"] = adapter
         return found.samples
 
@@ -125,7 +136,7 @@ class LlmProposer:
                 [prompts[i] for i in mine],
                 adapter,
                 n=config.per_prompt,
-                temperature=max(arm.temperature, min(arm.temperature * _HOTTER**batch, _HOTTEST)),
+                temperature=_heated(arm.temperature, batch),
                 top_p=arm.top_p,
                 max_tokens=config.max_tokens or longest_answer(context),
                 seed=(seed + _ARM_SEEDS * arm.index) % 2**31,
@@ -171,6 +182,11 @@ class LlmProposer:
         known = configuration.key in seen
         seen.add(configuration.key)
         return not known
+
+
+def _heated(temperature: float, batch: int) -> float:
+    """Temperature of a batch; a setting that is hotter than the limit stays as it is."""
+    return max(temperature, min(temperature * _HOTTER**batch, _HOTTEST))
 
 
 def prove_live(context: Context, number: int, adapter: str) -> dict[str, Any]:

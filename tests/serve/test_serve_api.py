@@ -346,6 +346,7 @@ def test_health(client, backend):
     backend.llm = "unavailable (ActorDiedError)"
     reply = client.get("/healthz")
     assert (reply.status_code, reply.json()["status"]) == (503, "degraded")
+    assert int(reply.headers["retry-after"]) > 0
 
 
 def test_other_origins_and_host_names_are_turned_away(client):

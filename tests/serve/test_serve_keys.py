@@ -110,6 +110,7 @@ def test_a_damaged_file_lets_nobody_in(keys, client, content):
     keys.path.write_text(content)
     reply = client.get("/v1/models", headers=bearer(text))
     assert (reply.status_code, reply.json()["error"]["type"]) == (503, "keys_unavailable")
+    assert int(reply.headers["retry-after"]) > 0
     assert str(keys.path) not in reply.text
 
 

@@ -51,9 +51,14 @@ def test_a_model_that_repeats_itself_is_asked_hotter_and_not_for_ever(context):
     assert max(temperatures) == 2.0
     assert max(sizes) <= 10 * 16 + 3
     assert len(sizes) == 8
+    said = run.info["batches"]
+    assert [b["temperatures"] for b in said] == [[t] for t in temperatures]
+    assert sum(b["countable"] for b in said) == 3
 
 
 def test_enough_new_answers_end_it(context):
     context.services = Model(_texts(context, 40))
-    context.proposer.propose(context, 1, SimpleNamespace(info={}))
+    run = SimpleNamespace(info={})
+    context.proposer.propose(context, 1, run)
+    assert "batches" not in run.info
     assert [size for size, _ in context.services.asked] == [16]
