@@ -7,7 +7,6 @@ with a fake backend. `serve.ingress` runs it in Ray Serve.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Protocol
 
@@ -15,13 +14,7 @@ from fastapi import FastAPI
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from defects.errors import ModelError
-from serve.adapters import (
-    AdapterDamagedError,
-    AdapterNameError,
-    AdapterNotFoundError,
-    AdapterStore,
-    split_model_id,
-)
+from serve.adapters import AdapterStore, split_model_id
 from serve.auth import RULES, Auth
 from serve.config import LOOPBACK, ServeConfig
 from serve.design import Learnt
@@ -30,17 +23,17 @@ from serve.extensions import Extension
 from serve.keys import KeyFile
 from serve.limits import BodyLimit
 from serve.metrics import Metrics, MetricsMiddleware
+from serve.openapi import describe
 from serve.origin import SameOrigin
 from serve.public import public_manifest
 from serve.rate import RateLimit
+from serve.refusals import refusal_of
 from serve.replies import Reply
 from serve.routes_completions import add_completions
 from serve.routes_design import add_design
 from serve.routes_operations import add_operations
 from serve.schemas import Health, ModelCard, ModelList
 from serve.sessions import Sessions
-
-logger = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -80,9 +73,9 @@ def build_api(
     metrics = Metrics()
     # The last added is the outermost. There is no CORS layer: pages of other origins get nothing.
     app.add_middleware(BodyLimit, max_bytes=config.limits.max_body_bytes)
+    rules = [*(rule for each in extensions for rule in each.scopes), *RULES]
     if config.keys is not None:
         rate = RateLimit(config.limits.requests_per_minute)
-        rules = [*(rule for each in extensions for rule in each.scopes), *RULES]
         keys = KeyFile(config.keys)
         app.state.sessions = Sessions(keys)
         pages = [path for each in extensions if (path := getattr(each, "pages", None))]
@@ -106,13 +99,8 @@ def build_api(
             name = split_model_id(model, config.base_id)
             if name is not None:
                 await asyncio.to_thread(store.get, name)
-        except AdapterNameError as error:
-            raise ApiError(400, "invalid_model_name", str(error)) from error
-        except AdapterNotFoundError as error:
-            raise ApiError(404, "model_not_found", str(error)) from error
         except ModelError as error:
-            logger.error("an adapter cannot be had: %s", error)
-            raise ApiError(503, "unavailable", "the adapters cannot be read; try again") from error
+            raise _refused(error) from error
         return name
 
     add_operations(app, backend, metrics)
@@ -123,8 +111,8 @@ def build_api(
             adapter = await asyncio.to_thread(store.get, name)
             keys = await asyncio.to_thread(store.training_keys, adapter)
             return Learnt(keys, store.own_properties(adapter))
-        except AdapterDamagedError as error:
-            raise ApiError(409, "model_damaged", str(error)) from error
+        except ModelError as error:
+            raise _refused(error) from error
 
     add_design(app, config, backend, adapter_of, learnt_by, metrics)
 
@@ -135,7 +123,13 @@ def build_api(
 
     for extension in extensions:
         extension.add_routes(app)
+    describe(app, None if config.keys is None else rules)
     return app
+
+
+def _refused(error: ModelError) -> ApiError:
+    status, kind, message = refusal_of(error)
+    return ApiError(status, kind, message)
 
 
 def _cards(config: ServeConfig, store: AdapterStore) -> list[ModelCard]:

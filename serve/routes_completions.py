@@ -13,12 +13,17 @@ from defects.errors import HostError, RuleError
 from serve.config import ServeConfig
 from serve.constraints import ConstraintTable
 from serve.errors import ApiError
+from serve.openai_schemas import ChatReply, CompletionReply
+from serve.openapi import errors
 from serve.public import without_paths
 from serve.replies import Reply, error_reply, to_response
 from serve.schemas import ChatBody, CompletionBody, Sampling
 
 if TYPE_CHECKING:
     from serve.api import Backend
+
+EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+"""An answer with ``stream``."""
 
 AdapterOf = Callable[[str], Awaitable[str | None]]
 """Adapter that a model id names, None for the base model; raises `ApiError`."""
@@ -42,7 +47,10 @@ def add_completions(
             return to_response(first or error_reply("no answer", "internal_error", 500))
         return StreamingResponse(_chain(first, events), media_type="text/event-stream")
 
-    @app.post("/v1/completions")
+    @app.post(
+        "/v1/completions",
+        responses={200: {"model": CompletionReply, "content": EVENTS}, **errors(404, 409)},
+    )
     async def completions(body: CompletionBody) -> Response:
         """Sample texts; OpenAI's route, with `constraint` besides."""
         count = len(body.prompts)
@@ -63,7 +71,10 @@ def add_completions(
                 raise ApiError(422, "invalid_constraint", str(error)) from error
         return await answer("completions", body)
 
-    @app.post("/v1/chat/completions")
+    @app.post(
+        "/v1/chat/completions",
+        responses={200: {"model": ChatReply, "content": EVENTS}, **errors(404, 409)},
+    )
     async def chat(body: ChatBody) -> Response:
         """Sample texts from a conversation; OpenAI's route."""
         if body.n > limits.max_samples:

@@ -16,6 +16,7 @@ from serve.design_schemas import DesignBody, DesignReply
 from serve.errors import ApiError
 from serve.hosts import HostTable
 from serve.metrics import Metrics
+from serve.openapi import errors
 from serve.replies import to_response
 from serve.routes_completions import AdapterOf
 from serve.schemas import PredictBody, PredictReply
@@ -40,7 +41,7 @@ def add_design(
     hosts = HostTable(config.host_files)
     limits = config.limits
 
-    @app.post("/v1/design", response_model=DesignReply)
+    @app.post("/v1/design", response_model=DesignReply, responses=errors(404, 409))
     async def design_route(body: DesignBody) -> Response:
         """Candidates for targets: sampled, checked, predicted and ranked."""
         if body.number_of_samples > limits.max_samples:

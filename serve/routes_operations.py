@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 
 from serve.metrics import CONTENT_TYPE, Metrics
+from serve.openapi import errors
 from serve.replies import to_response
 from serve.schemas import Health
 
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 def add_operations(app: FastAPI, backend: Backend, metrics: Metrics) -> None:
     """Add the routes."""
 
-    @app.get("/healthz", response_model=Health)
+    unwell = {503: {**errors(503)[503], "model": Health}}
+
+    @app.get("/healthz", response_model=Health, responses=unwell)
     async def healthz() -> Response:
         """Whether the parts answer: 200, or 503 with what is wrong. Needs no key."""
         health = await backend.health()

@@ -20,6 +20,7 @@ from design_loop.server.schemas import CampaignBodySchema, CampaignCard, Control
 from design_loop.server.settings import CampaignsSettings
 from design_loop.workdir import WorkdirError
 from serve.errors import ApiError
+from serve.openapi import errors
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,12 @@ CampaignBody = Annotated[dict[str, Any], Body(), CampaignBodySchema]
 def add_control(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess) -> None:
     """Add the routes that start and steer. They run in threads, since databases wait."""
 
-    @app.post("/v1/campaigns", response_model=CampaignCard, status_code=201)
+    @app.post(
+        "/v1/campaigns",
+        response_model=CampaignCard,
+        status_code=201,
+        responses=errors(403, 409, 429),
+    )
     def start(body: CampaignBody) -> Any:
         """Start a campaign: the content of a campaign file as JSON, with the names served here."""
         from design_loop.campaign.driver import create
@@ -58,17 +64,25 @@ def add_control(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess)
                 raise
             return CampaignCard.of(ledger, find_campaign(ledger, name))
 
-    @app.post("/v1/campaigns/{campaign}/pause", response_model=ControlReply)
+    @app.post(
+        "/v1/campaigns/{campaign}/pause", response_model=ControlReply, responses=errors(404, 409)
+    )
     def pause(campaign: Name) -> Any:
         """Pause at the next safe point: between steps, between oracle calls."""
         return _halt(campaign, Action.PAUSE)
 
-    @app.post("/v1/campaigns/{campaign}/stop", response_model=ControlReply)
+    @app.post(
+        "/v1/campaigns/{campaign}/stop", response_model=ControlReply, responses=errors(404, 409)
+    )
     def stop(campaign: Name) -> Any:
         """End at the next safe point; only resume takes it up again."""
         return _halt(campaign, Action.STOP)
 
-    @app.post("/v1/campaigns/{campaign}/resume", response_model=ControlReply)
+    @app.post(
+        "/v1/campaigns/{campaign}/resume",
+        response_model=ControlReply,
+        responses=errors(403, 404, 409, 429),
+    )
     def resume(campaign: Name) -> Any:
         """Go on; or take back a pause or stop that its driver has not acted on yet."""
         with access() as ledger:
@@ -79,7 +93,9 @@ def add_control(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess)
             _launch(ledger, name, settings)
             return _reply(ledger, name, f"{name}: its driver is starting")
 
-    @app.post("/v1/campaigns/{campaign}/extend", response_model=ControlReply)
+    @app.post(
+        "/v1/campaigns/{campaign}/extend", response_model=ControlReply, responses=errors(404, 409)
+    )
     def extend(campaign: Name, body: ExtendBody) -> Any:
         """Add rounds, or change the oracle calls per round; a running campaign takes it up."""
         with access() as ledger:

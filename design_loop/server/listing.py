@@ -23,6 +23,7 @@ from design_loop.server.schemas import (
     CandidatePage,
 )
 from design_loop.server.settings import CampaignsSettings
+from serve.openapi import errors
 
 Name = Annotated[str, Path(description="id of the campaign", max_length=80)]
 Hits = Annotated[bool, Query(description="only those that meet all targets")]
@@ -39,14 +40,18 @@ def add_listing(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess)
         with access() as ledger:
             return CampaignList(data=[CampaignCard.of(ledger, c) for c in ledger.campaigns()])
 
-    @app.get("/v1/campaigns/{campaign}", response_model=CampaignDetail)
+    @app.get("/v1/campaigns/{campaign}", response_model=CampaignDetail, responses=errors(404))
     def campaign(campaign: Name) -> Any:
         """One campaign: where it stands, round by round, what was added to it, its lineage."""
         with access() as ledger:
             found = find_campaign(ledger, campaign)
             return CampaignDetail.of_overview(ledger, overview(ledger, found.id))
 
-    @app.get("/v1/campaigns/{campaign}/candidates", response_model=CandidatePage)
+    @app.get(
+        "/v1/campaigns/{campaign}/candidates",
+        response_model=CandidatePage,
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}, **errors(404)},
+    )
     def candidates(
         campaign: Name,
         hits: Hits = False,
@@ -74,7 +79,7 @@ def add_listing(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess)
     @app.get(
         "/v1/campaigns/{campaign}/download",
         response_class=StreamingResponse,
-        responses={200: {"content": {"application/zip": {}}}},
+        responses={200: {"content": {"application/zip": {}}}, **errors(404, 409, 413)},
     )
     def download(
         campaign: Name,

@@ -29,7 +29,7 @@ class FakeBackend:
         if self.llm is not None:
             return self.llm
         if kind == "chat" or "constraint" not in body:
-            return {"status": 200, "body": self._free(body)}
+            return {"status": 200, "body": _answer(kind, body, self._free(body))}
         table, rng = ConstraintTable(), random.Random(body.get("seed", 0))
         constraints = body["constraint"]
         prompts = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
@@ -40,16 +40,15 @@ class FakeBackend:
             constraint = Constraint.model_validate(each)
             grammar = answer_grammar(table.request(constraint), constraint.format)
             texts += [grammar.sample(rng) for _ in range(body["n"])]
-        return {"status": 200, "body": _choices(texts)}
+        return {"status": 200, "body": _answer(kind, body, texts)}
 
     def _free(self, body):
         number = len(body["prompt"]) if isinstance(body.get("prompt"), list) else 1
         rng = random.Random(body.get("seed", 0))
-        texts = [
+        return [
             SPOILT[i % len(SPOILT)] if i % 3 == 0 else f"S1 {rng.randrange(4)} 0 VAC"
             for i in range(number * body["n"])
         ]
-        return _choices(texts)
 
     async def stream(self, kind, body, adapter):
         self.calls.append((kind, body, adapter))
@@ -85,9 +84,26 @@ class FakeBackend:
         return Health(status="ok", llm="ok", surrogate="ok", surrogate_version="v1")
 
 
-def _choices(texts):
+def _answer(kind, body, texts):
+    """As the engine writes it: nothing is null."""
     choices = [
-        {"index": i, "text": text, "finish_reason": "stop", "token_ids": [1] * 5}
+        {"index": i, "finish_reason": "stop", "token_ids": [1] * 5, **_said(kind, text)}
         for i, text in enumerate(texts)
     ]
-    return {"choices": choices, "usage": {"completion_tokens": 5 * len(texts)}}
+    written = 5 * len(texts)
+    return {
+        "id": "cmpl-1",
+        "object": "chat.completion" if kind == "chat" else "text_completion",
+        "created": 1_750_000_000,
+        "model": body["model"],
+        "choices": choices,
+        "usage": {
+            "prompt_tokens": 7,
+            "completion_tokens": written,
+            "total_tokens": 7 + written,
+        },
+    }
+
+
+def _said(kind, text):
+    return {"message": {"role": "assistant", "content": text}} if kind == "chat" else {"text": text}
