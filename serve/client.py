@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -195,6 +195,53 @@ class ServeClient:
                 raise
         return [samples for chunk in results for samples in chunk]
 
+    def chat(
+        self,
+        messages: Sequence[Mapping[str, str]],
+        model: str,
+        *,
+        n: int = 1,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        max_tokens: int = 256,
+        seed: int | None = None,
+        stop: list[str] | None = None,
+    ) -> list[Completion]:
+        """Sample `n` answers to a conversation.
+
+        Parameters
+        ----------
+        messages : sequence of mapping
+            ``{"role": "system", "user" or "assistant", "content": text}``, the oldest first.
+        model : str
+            "base" or "base:adapter-name"; its tokenizer has to have a chat template.
+        seed : int, optional
+            Makes the samples repeatable: sample i is drawn with ``seed + i``.
+
+        Returns
+        -------
+        list of Completion
+
+        Raises
+        ------
+        ModelError
+            Unknown model, refused request, or no answer after all tries.
+        """
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": [dict(message) for message in messages],
+            "n": n,
+            "temperature": temperature,
+            "top_p": top_p,
+            "max_tokens": max_tokens,
+            "return_token_ids": True,
+        }
+        if seed is not None:
+            body["seed"] = seed
+        if stop:
+            body["stop"] = stop
+        return _samples(self._post("/v1/chat/completions", body), 1, n)[0]
+
     def predict(
         self,
         configurations: Iterable[Configuration | dict[str, Any]],
@@ -279,13 +326,13 @@ class ServeClient:
 
 
 def _samples(reply: dict[str, Any], prompts: int, n: int) -> list[list[Completion]]:
-    """Choices of a completion answer, grouped by prompt; index = prompt * n + sample."""
+    """Choices of an answer, grouped by prompt; index = prompt * n + sample."""
     choices = sorted(reply["choices"], key=lambda choice: choice["index"])
     if len(choices) != prompts * n:
         raise ModelError(f"the engine gave {len(choices)} samples instead of {prompts * n}")
     parsed = [
         Completion(
-            text=choice["text"],
+            text=_text(choice),
             finish_reason=choice.get("finish_reason") or "unknown",
             tokens=len(choice.get("token_ids") or ()),
             logprob=_total_logprob(choice.get("logprobs")),
@@ -293,6 +340,11 @@ def _samples(reply: dict[str, Any], prompts: int, n: int) -> list[list[Completio
         for choice in choices
     ]
     return [parsed[i * n : (i + 1) * n] for i in range(prompts)]
+
+
+def _text(choice: dict[str, Any]) -> str:
+    """Of a completion's choice, or of a chat's, where an empty message has no content."""
+    return choice["text"] if "text" in choice else choice["message"].get("content") or ""
 
 
 def _total_logprob(logprobs: dict[str, Any] | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -82,6 +83,58 @@ def test_design_and_predict_what_came_of_it(connect, keys, tmp_path):
         )  # fmt: skip
         assert best.key not in {c["key"] for c in again.candidates}
         assert again.drops["duplicate_of_known"] == 1
+
+
+def test_what_the_model_says_to_prompts_and_conversations(connect, keys):
+    text, _ = keys.create("anna", ["read", "design"])
+    messages = [{"role": "user", "content": "x"}]
+    with connect(text) as client:
+        samples = client.complete(["x", "y"], "base", n=2, seed=1)
+        answers = client.chat(messages, "base", n=3, seed=1)
+        assert [len(each) for each in samples] == [2, 2]
+        assert [(a.tokens, a.finish_reason) for a in answers] == [(5, "stop")] * 3
+        assert answers != client.chat(messages, "base", n=3, seed=2)
+        with pytest.raises(ModelError, match="HTTP 404"):
+            client.chat(messages, "base:nope")
+        with pytest.raises(ModelError, match=r"HTTP 422: .*role"):
+            client.chat([{"role": "judge", "content": "x"}], "base")
+
+
+VERBS = ("pause", "stop", "resume", "extend")
+
+
+def test_every_route_has_a_call_of_the_client(tmp_path, monkeypatch):
+    """What the client asks for, by its own methods, is everything that the server has."""
+    settings = CampaignsSettings(workdir=tmp_path / "runs")
+    monkeypatch.setattr("design_loop.server.control.launch", lambda *_: 1)
+    api = build_api(ServeConfig(base_model="m"), FakeBackend(), [CampaignRoutes(settings)])
+    through, asked = _through(api), set()
+
+    def note(request):
+        asked.add((request.method, request.url.path))
+        return through.handler(request)
+
+    with Ledger(settings.ledger) as ledger:
+        played = FakeCampaign(ledger, settings.workdir).run(rounds=1)
+    calls = {
+        "health": (), "models": (), "campaigns": (), "complete": (["x"], "base"),
+        "chat": ([{"role": "user", "content": "x"}], "base"),
+        "predict": ([{"host": "MoS2", "supercell": [4, 4, 1], "defects": []}],),
+        "design": ("MoS2", "4x4", ["V_S"], ["homo_lumo_gap>=0.75"]), "start_campaign": ({},),
+        "download_campaign": (played, tmp_path / "all.zip"),
+    }  # fmt: skip
+    for name in ("campaign", "candidates", *(f"{verb}_campaign" for verb in VERBS)):
+        calls[name] = (played,)
+    with Client("http://127.0.0.1", transport=httpx.MockTransport(note)) as client:
+        for name, arguments in calls.items():
+            with suppress(ModelError):  # not each of them makes sense now
+                getattr(client, name)(*arguments)
+    there = {
+        (method.upper(), path.replace("{campaign}", played))
+        for path, methods in api.openapi()["paths"].items()
+        for method in methods
+    }
+    assert asked == there
 
 
 def test_campaigns_from_start_to_download(tmp_path, monkeypatch):

@@ -61,6 +61,41 @@ def test_samples_come_in_the_order_of_the_prompts():
     assert {body["model"] for body in seen} == {"base:r1"}
 
 
+def test_a_conversation_is_sent_whole_and_its_answers_come_in_order():
+    seen = []
+
+    def handler(request):
+        seen.append((request.url.path, json.loads(request.content)))
+        said = [{"role": "assistant", "content": "b"}, {"role": "assistant"}]
+        choices = [
+            {
+                "index": 1 - i,
+                "finish_reason": "stop",
+                "token_ids": [1] * (i + 1),
+                "message": message,
+            }
+            for i, message in enumerate(said)
+        ]
+        return httpx.Response(200, json={"choices": choices})
+
+    client, _ = client_of(handler)
+    messages = [{"role": "system", "content": "x"}, {"role": "user", "content": "y"}]
+    found = client.chat(messages, "base:r1", n=2, seed=3, max_tokens=8, stop=["z"])
+    # An answer without a word has no content.
+    assert [(c.text, c.tokens, c.finish_reason) for c in found] == [
+        ("", 2, "stop"), ("b", 1, "stop"),
+    ]  # fmt: skip
+    ((path, body),) = seen
+    assert path == "/v1/chat/completions"
+    assert body.pop("messages") == messages
+    assert body == {
+        "model": "base:r1", "n": 2, "seed": 3, "max_tokens": 8, "stop": ["z"], "temperature": 1.0,
+        "top_p": 1.0, "return_token_ids": True,
+    }  # fmt: skip
+    with pytest.raises(ModelError, match="2 samples instead of 1"):
+        client.chat(messages, "base")
+
+
 def test_overload_and_lost_connections_are_tried_again_with_growing_waits():
     replies = iter(
         [
