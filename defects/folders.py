@@ -111,6 +111,36 @@ class FolderKind:
         work.chmod(0o755)  # temporary folders are their owner's only
         return manifest
 
+    def check(self, manifest: object, folder: Path) -> dict[str, Any]:
+        """The manifest, if it is a sealed one of this kind; the files that it names are not read.
+
+        Parameters
+        ----------
+        manifest : object
+            As it was read, of any content.
+        folder : Path
+            Where it lies, for errors.
+
+        Raises
+        ------
+        ModelError
+            When it is no manifest, of another kind or layout, or was altered.
+        """
+        path = folder / MANIFEST
+        try:
+            kind, version = manifest["kind"], manifest.get(self.version_key)
+            manifest["files"].items()
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{path} is not readable as a manifest: {error!r}") from error
+        if (kind, version) != (self.name, self.version):
+            raise ModelError(
+                f"{folder} holds a {kind!r} of layout {version}, which is no {self.name} here "
+                f"(layout {self.version}); train it again"
+            )
+        if manifest.get(self.seal_key) != self.seal(manifest):
+            raise ModelError(f"{path} was altered since the {self.name} was trained; train again")
+        return manifest
+
     def read(self, folder: str | Path) -> dict[str, Any]:
         """The manifest of a finished, unaltered folder.
 
@@ -129,19 +159,11 @@ class FolderKind:
                 f"{root} is no finished {self.name}: it has no {MANIFEST}; train it again"
             )
         try:
-            manifest = json.loads(path.read_text(encoding="utf-8"))
-            kind, version = manifest["kind"], manifest.get(self.version_key)
-            files = {str(name): str(digest) for name, digest in manifest["files"].items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise ModelError(f"{path} is not readable as a manifest: {error!r}") from error
-        if (kind, version) != (self.name, self.version):
-            raise ModelError(
-                f"{root} holds a {kind!r} of layout {version}, which is no {self.name} here "
-                f"(layout {self.version}); train it again"
-            )
-        if manifest.get(self.seal_key) != self.seal(manifest):
-            raise ModelError(f"{path} was altered since the {self.name} was trained; train again")
-        for name, digest in files.items():
+        manifest = self.check(content, root)
+        for name, digest in manifest["files"].items():
             place = PurePosixPath(name)
             if place.is_absolute() or ".." in place.parts or not (root / name).is_file():
                 raise ModelError(f"{root} lacks {name}; copy the whole folder or train it again")

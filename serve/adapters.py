@@ -2,7 +2,9 @@
 
 A client names an adapter, never a path. A name fits a strict pattern, is looked up directly below
 the configured roots, and counts only when the folder is finished: `training` writes
-`manifest.json` last, so a folder without one is still being written.
+`manifest.json` last, so a folder without one is still being written. What it says is believed only
+where it passes the checks of `design-loop adapter verify`, and its files are read before they are
+used.
 """
 
 from __future__ import annotations
@@ -15,33 +17,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from defects.adapter_folders import CONFIG, KEYS, WEIGHTS, check_manifest, read_whole
 from defects.errors import ModelError
-from defects.folders import file_hash
+from defects.folders import MANIFEST
 from defects.properties import Property, properties_from
-from serve.buckets import Bucket, is_address
+from serve.buckets import MAX_MANIFEST_BYTES, AdapterDamagedError, Bucket, is_address, told
 
 logger = logging.getLogger(__name__)
 
 ADAPTER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}")
-MANIFEST = "manifest.json"
-WEIGHTS = ("adapter_model.safetensors", "adapter_config.json")
-MAX_MANIFEST_BYTES = 1_000_000
-TRAINING_KEYS = "training_keys.txt"
-"""Written by training: keys of the configurations an adapter has learnt, a line each."""
+_HASH = re.compile(r"[0-9a-f]{64}")
 KEYS_KEPT = 64
 """Adapters whose keys are kept in memory."""
 
 
 class AdapterNameError(ModelError):
-    """A name that no adapter may have (HTTP 400)."""
+    """A name that no adapter may have (HTTP 422)."""
 
 
 class AdapterNotFoundError(ModelError):
     """A well-formed name without a finished adapter under the roots (HTTP 404)."""
 
 
-class AdapterDamagedError(ModelError):
-    """A finished adapter whose files are not those that its manifest names (HTTP 409)."""
+class WrongBaseError(ModelError):
+    """An adapter of another base model than the one that is served (HTTP 409)."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,8 @@ class Adapter:
         Resolved folder with `adapter_config.json` and `adapter_model.safetensors`; None for one in
         a bucket, see `AdapterStore.folder`.
     manifest : dict
-        What training recorded: base model and its hash, data hash, hyperparameters, metrics.
+        What training recorded: base model and its hash, data hash, hyperparameters, metrics;
+        sealed, and of this name.
     bucket : Bucket or None
         Where it lies, if not in a folder.
     """
@@ -127,6 +127,7 @@ class AdapterStore:
             Bucket(str(root), cache) if is_address(root) else Path(root) for root in roots
         )
         self._keys: dict[str, frozenset[str]] = {}
+        self._told: set[str] = set()
 
     def get(self, name: str) -> Adapter:
         """Finished adapter of that name.
@@ -137,6 +138,8 @@ class AdapterStore:
             The name is not well formed.
         AdapterNotFoundError
             No root holds a finished folder of that name.
+        AdapterDamagedError
+            Its manifest was altered, is no adapter's or another one's; its files are not read yet.
         ModelError
             A bucket cannot be read.
         """
@@ -148,25 +151,22 @@ class AdapterStore:
         raise AdapterNotFoundError(f"no finished adapter {name!r}; see /v1/models for those served")
 
     def folder(self, adapter: Adapter) -> Path:
-        """The adapter's folder on this machine, its files checked against the manifest.
+        """The adapter's folder on this machine, all its files read and compared with the manifest.
 
         Raises
         ------
         AdapterDamagedError
-            A file is missing or was altered.
+            Manifest or files were altered since the training, or a file is missing.
+        ModelError
+            A bucket cannot be read.
         """
-        try:
-            if adapter.bucket is not None:
-                return adapter.bucket.fetch(adapter.name, adapter.manifest)
-        except ModelError as error:
-            raise AdapterDamagedError(str(error)) from error
+        if adapter.bucket is not None:
+            return adapter.bucket.fetch(adapter.name, adapter.manifest)
         folder = adapter.path or Path()
-        for file, digest in (adapter.manifest.get("files") or {}).items():
-            if not _plain_file(folder / file, folder) or file_hash(folder / file) != digest:
-                raise AdapterDamagedError(
-                    f"adapter {adapter.name}: {file} was altered since it was trained, or is "
-                    "missing; copy the whole folder again"
-                )
+        with told(adapter.name, folder):
+            for file in read_whole(folder)["files"]:
+                if not _plain_file(folder / file, folder):
+                    raise ModelError(f"{file} is no plain file; copy the whole folder again")
         return folder
 
     def training_keys(self, adapter: Adapter) -> frozenset[str]:
@@ -179,8 +179,8 @@ class AdapterStore:
         """
         if adapter.name not in self._keys:
             found: frozenset[str] = frozenset()
-            if TRAINING_KEYS in (adapter.manifest.get("files") or {}):
-                file = self.folder(adapter) / TRAINING_KEYS
+            if KEYS in adapter.manifest["files"]:
+                file = self.folder(adapter) / KEYS
                 found = frozenset(file.read_text(encoding="ascii").split())
             if len(self._keys) >= KEYS_KEPT:
                 self._keys.pop(next(iter(self._keys)))
@@ -208,10 +208,44 @@ class AdapterStore:
             for name in _names(root):
                 if name in seen or not ADAPTER_NAME.fullmatch(name):
                     continue
-                adapter = _read(root, name)
+                try:
+                    adapter = _read(root, name)
+                except ModelError as error:
+                    # Its name is taken all the same; what its manifest says is not passed on.
+                    seen.add(name)
+                    self._tell(str(error.__cause__ or error))
+                    continue
                 if adapter is not None:
                     seen.add(name)
                     yield adapter
+
+    def _tell(self, problem: str) -> None:
+        """Into the log, once: clients ask for the list again and again."""
+        if problem not in self._told:
+            self._told.add(problem)
+            logger.error("%s", problem)
+
+
+def check_base(adapter: Adapter, served: str | None) -> None:
+    """Refuse an adapter that was trained on another base model than the one that is served.
+
+    Parameters
+    ----------
+    adapter : Adapter
+    served : str or None
+        `defects.adapter_folders.base_folder_hash` of the served base model, None where it is not
+        known. A base model that was trained on by its name on the hub has no such hash either.
+
+    Raises
+    ------
+    WrongBaseError
+    """
+    trained = str(adapter.manifest.get("base_hash"))
+    if served is not None and _HASH.fullmatch(trained) and trained != served:
+        raise WrongBaseError(
+            f"adapter {adapter.name} was trained on another base model ({trained[:12]}) than the "
+            f"one that is served ({served[:12]}): serve that one, or train the adapter again"
+        )
 
 
 def _names(root: Path | Bucket) -> list[str]:
@@ -228,11 +262,18 @@ def _names(root: Path | Bucket) -> list[str]:
 
 
 def _read(root: Path | Bucket, name: str) -> Adapter | None:
-    """The adapter `name` directly below `root`, or None where it is missing or unfinished."""
+    """The adapter `name` directly below `root`, or None where it is missing or unfinished.
+
+    Raises
+    ------
+    AdapterDamagedError
+        Its manifest is not one that training sealed for this name.
+    ModelError
+        A bucket cannot be read.
+    """
     if isinstance(root, Bucket):
         found = root.manifest(name)
-        whole = found is not None and set(WEIGHTS) <= set(found["files"])
-        return Adapter(name, None, found, root) if found is not None and whole else None
+        return None if found is None else Adapter(name, None, found, root)
     folder = root / name
     try:
         resolved_root, resolved = root.resolve(strict=True), folder.resolve(strict=True)
@@ -241,16 +282,17 @@ def _read(root: Path | Bucket, name: str) -> Adapter | None:
     # A link that leads out of the root is not ours to serve.
     if resolved.parent != resolved_root or not resolved.is_dir():
         return None
-    if any(not _plain_file(resolved / file, resolved) for file in (*WEIGHTS, MANIFEST)):
+    if any(not _plain_file(resolved / file, resolved) for file in (WEIGHTS, CONFIG, MANIFEST)):
         return None
     manifest = resolved / MANIFEST
     try:
         if manifest.stat().st_size > MAX_MANIFEST_BYTES:
             return None
         content = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return Adapter(name, resolved, content) if isinstance(content, dict) else None
+    with told(name, resolved):
+        return Adapter(name, resolved, check_manifest(content, resolved))
 
 
 def _plain_file(path: Path, folder: Path) -> bool:

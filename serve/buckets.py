@@ -9,25 +9,46 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import re
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defects.adapter_folders import check_manifest, read_whole
 from defects.errors import ModelError
+from defects.folders import MANIFEST
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
+
+logger = logging.getLogger(__name__)
 
 SCHEMES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs", "file")
 ADDRESS = re.compile(r"([a-z][a-z0-9+]*)://(.*)", re.DOTALL)
 CACHE = "DESIGN_LOOP_CACHE"
 """Names the folder that fetched adapters are kept in; ~/.cache/design-loop where it is not set."""
 
-MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1_000_000
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class AdapterDamagedError(ModelError):
+    """A finished adapter that is not as training left it (HTTP 409)."""
+
+
+@contextmanager
+def told(name: str, place: Path) -> Iterator[None]:
+    """Tell what is wrong with an adapter's folder `place` in words that name no path."""
+    try:
+        yield
+    except ModelError as error:
+        said = str(error).replace(f"{place}/", "").replace(str(place), "its folder")
+        raise AdapterDamagedError(f"adapter {name}: {said}") from error
 
 
 def is_address(value: object) -> bool:
@@ -87,7 +108,15 @@ class Bucket:
         return sorted(entry.base_name for entry in found if entry.type == FileType.Directory)
 
     def manifest(self, name: str) -> dict[str, Any] | None:
-        """Manifest of a finished adapter, None where there is none of the (checked) name."""
+        """Manifest of a finished adapter, None where there is none of the (checked) name.
+
+        Raises
+        ------
+        AdapterDamagedError
+            It is not one that training sealed for this name.
+        ModelError
+            The address cannot be read.
+        """
         from pyarrow.fs import FileType
 
         if name in self._manifests:
@@ -100,46 +129,55 @@ class Bucket:
                 return None
             with system.open_input_stream(path) as stream:
                 content = json.loads(stream.read().decode("utf-8"))
-            if not isinstance(content, dict) or not isinstance(content.get("files"), dict):
-                return None
         except OSError as error:
             raise self._unreadable(error) from error
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
-        self._manifests[name] = content
-        return content
+        place = Path("/", name)  # stands for the folder in errors, and is taken out of them
+        with told(name, place):
+            self._manifests[name] = check_manifest(content, place)
+        return self._manifests[name]
 
     def fetch(self, name: str, manifest: dict[str, Any]) -> Path:
-        """Folder of the adapter on this machine; fetched and checked the first time.
+        """Folder of the adapter on this machine: fetched the first time, checked every time.
 
         Raises
         ------
-        ModelError
+        AdapterDamagedError
             A file is missing or is not what the manifest says.
+        ModelError
+            The address cannot be read.
         """
         target = self.cache / name
         if target.is_dir():
-            return target
+            try:
+                read_whole(target)
+            except ModelError as error:
+                logger.warning("fetched again: %s", error)
+                shutil.rmtree(target, ignore_errors=True)
+            else:
+                return target
         system, root = self._open()
         self.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(prefix=".fetched-", dir=self.cache) as scratch:
             work = Path(scratch) / name
             work.mkdir()
-            for file, digest in manifest["files"].items():
+            for file in manifest["files"]:
                 if not _PLAIN.fullmatch(file):
-                    raise ModelError(f"adapter {name} at {self.address} names a file {file!r}")
+                    raise AdapterDamagedError(f"adapter {name}: names a file {file!r}")
                 try:
                     with system.open_input_stream(f"{root}/{name}/{file}") as stream:
                         content = stream.read()
+                except FileNotFoundError as error:
+                    raise AdapterDamagedError(
+                        f"adapter {name}: lacks {file}; copy the whole folder again"
+                    ) from error
                 except OSError as error:
                     raise self._unreadable(error) from error
-                if hashlib.sha256(content).hexdigest() != digest:
-                    raise ModelError(
-                        f"adapter {name} at {self.address}: {file} was altered or is incomplete; "
-                        "copy the whole folder again"
-                    )
                 (work / file).write_bytes(content)
             (work / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+            with told(name, work):
+                read_whole(work)
             try:
                 work.rename(target)
             except OSError:

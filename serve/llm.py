@@ -15,11 +15,11 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 from defects.errors import ModelError
-from serve.adapters import AdapterDamagedError, AdapterNameError, AdapterNotFoundError
 from serve.config import ServeConfig
 from serve.constraints import ConstraintTable
 from serve.engine_process import begin_imports
 from serve.loopback import keep_replica_on_loopback
+from serve.refusals import refusal_of
 from serve.replies import Reply, error_reply
 from serve.seeds import join_answers, split_by_prompt
 
@@ -111,15 +111,9 @@ class LLMDeployment:
         return {"status": 200, "body": item.model_dump(mode="json", exclude_none=True)}
 
     def _refusal(self, error: Exception) -> Reply:
-        if isinstance(error, AdapterNameError):
-            return error_reply(str(error), "invalid_model_name", 400)
-        if isinstance(error, AdapterNotFoundError):
-            return error_reply(str(error), "model_not_found", 404)
-        if isinstance(error, AdapterDamagedError):
-            return error_reply(str(error), "model_damaged", 409)
         if isinstance(error, ModelError):
-            logger.error("an adapter cannot be had: %s", error)
-            return error_reply("the adapters cannot be read; try again", "unavailable", 503)
+            status, kind, message = refusal_of(error)
+            return error_reply(message, kind, status)
         # vLLM refuses a request (too long, bad adapter) with a ValueError; its text is for users.
         logger.warning("request refused by the engine: %s", error)
         return error_reply(str(error).splitlines()[0], "invalid_request", 400)

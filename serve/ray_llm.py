@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,9 @@ from ray.llm._internal.serve.core.configs.openai_api_models import (
 from ray.llm._internal.serve.core.server.llm_server import LLMServer
 from ray.llm._internal.serve.engines.vllm.vllm_engine import VLLMEngine
 
+from defects.adapter_folders import base_folder_hash
 from serve import checked_grammars
-from serve.adapters import AdapterStore, split_model_id
+from serve.adapters import AdapterStore, check_base, split_model_id
 from serve.config import ServeConfig
 from serve.engine_process import EngineContext
 
@@ -67,28 +69,40 @@ class LocalAdapterLoader:
     ----------
     store : AdapterStore
         Where adapters may lie.
+    base_hash : Future
+        Hash of the served base model, None where it is not known.
     download_timeout_s, max_tries
         Given by Ray, and not needed: pyarrow has its own.
     """
 
     def __init__(
-        self, *, store: AdapterStore, download_timeout_s: float | None = None, max_tries: int = 1
+        self,
+        *,
+        store: AdapterStore,
+        base_hash: Future[str | None],
+        download_timeout_s: float | None = None,
+        max_tries: int = 1,
     ) -> None:
-        self.store = store
+        self.store, self._base_hash = store, base_hash
         self._loaded: dict[str, DiskMultiplexConfig] = {}
         self._lock = asyncio.Lock()
 
     async def load_model_from_config(
         self, lora_model_id: str, llm_config: LLMConfig
     ) -> DiskMultiplexConfig:
-        """Folder of the adapter in the model id; the same answer for a name that was loaded."""
+        """Folder of the adapter in the model id, under the same number as before.
+
+        Ray asks when it does not hold the adapter, and the engine then reads the files: they are
+        checked every time.
+        """
+        name = split_model_id(lora_model_id, llm_config.model_id)
+        if name is None:
+            raise ValueError(f"{lora_model_id!r} names the base model, not an adapter")
         async with self._lock:
+            adapter = await asyncio.to_thread(self.store.get, name)
+            check_base(adapter, await asyncio.wrap_future(self._base_hash))
+            folder = await asyncio.to_thread(self.store.folder, adapter)
             if lora_model_id not in self._loaded:
-                name = split_model_id(lora_model_id, llm_config.model_id)
-                if name is None:
-                    raise ValueError(f"{lora_model_id!r} names the base model, not an adapter")
-                adapter = await asyncio.to_thread(self.store.get, name)
-                folder = await asyncio.to_thread(self.store.folder, adapter)
                 self._loaded[lora_model_id] = DiskMultiplexConfig(
                     model_id=lora_model_id,
                     max_total_tokens=None,
@@ -141,13 +155,38 @@ async def start_server(config: ServeConfig, device: str) -> LLMServer:
     checked_grammars.install()
     # It starts an actor that imports vLLM once more, to count users.
     ray_llm_server.push_telemetry_report_for_all_models = lambda all_models: None
+    loader = partial(
+        LocalAdapterLoader,
+        store=AdapterStore(config.adapter_roots),
+        base_hash=hash_base(config),
+    )
     server = LLMServer.sync_init(
-        build_llm_config(config, device),
-        engine_cls=LocalEngine,
-        model_downloader=partial(LocalAdapterLoader, store=AdapterStore(config.adapter_roots)),
+        build_llm_config(config, device), engine_cls=LocalEngine, model_downloader=loader
     )
     await server.start()
     return server
+
+
+def hash_base(config: ServeConfig) -> Future[str | None]:
+    """Hash of the base model, by a thread of its own: the engine starts meanwhile.
+
+    None for a name on the hub, whose commits count more than the weights, and where the folder
+    cannot be read, which the engine will tell.
+    """
+
+    def found() -> str | None:
+        if not config.base_is_local:
+            return None
+        try:
+            return base_folder_hash(Path(config.base_model or "").expanduser())
+        except OSError as error:
+            logger.warning("the base model cannot be hashed: %s", error)
+            return None
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="base-hash")
+    future = pool.submit(found)
+    pool.shutdown(wait=False)
+    return future
 
 
 def resolve_dtype(config: ServeConfig, device: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from defects.adapter_folders import base_folder_hash
 from defects.errors import ModelError
-from defects.folders import file_hash
 
 if TYPE_CHECKING:
     import torch
@@ -292,11 +291,7 @@ def base_hash(name_or_path: str | Path) -> str:
     folder = Path(source)
     if not folder.is_dir():
         return _hub_commit(source)
-    digest = hashlib.sha256()
-    wanted = ("*.safetensors", "*.safetensors.index.json", "config.json", "tokenizer*.json")
-    for file in sorted({f for pattern in wanted for f in folder.glob(pattern)}):
-        digest.update(f"{file.name}:{file_hash(file)}\n".encode())
-    return digest.hexdigest()
+    return base_folder_hash(folder)
 
 
 def _hub_commit(name: str) -> str:

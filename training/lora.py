@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from defects.adapter_folders import KEYS
 from defects.errors import ModelError
 from training.base_model import base_hash, check_base
 from training.instructions import InstructionSource
 from training.manifest import (
-    KEYS,
     AdapterResult,
     find_adapter,
     publish_adapter,

@@ -5,8 +5,6 @@ The folder gets its final name, which ends in that hash, in one rename.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,16 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from defects.adapter_folders import ADAPTER, CONFIG, WEIGHTS, check_content, content_hash
 from defects.errors import ModelError
-from defects.folders import MANIFEST, FolderKind, file_hashes, unfinished_folder
+from defects.folders import MANIFEST, file_hashes, unfinished_folder
 from defects.versions import installed_versions
 
-#: Layout 2: the manifest is sealed, so that lineage and facts cannot be changed unnoticed.
-ADAPTER = FolderKind("adapter", "manifest_version", 2, "seal", 64, "design-loop adapter train")
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
-KEYS = "training_keys.txt"
-"""Keys of the configurations that an adapter was trained on, a line each: what it proposes of these
-is nothing new. Missing where the examples were no configurations."""
 _PACKAGES = ("torch", "transformers", "peft", "ray", "design-loop")
 
 
@@ -96,16 +89,13 @@ def read_adapter(folder: str | Path) -> AdapterResult:
         If the folder is missing, unfinished, of another format, or a file was altered.
     """
     root = Path(folder)
-    path = root / MANIFEST
     manifest = ADAPTER.read(root)
+    check_content(manifest, root)
     try:
-        name, digest, files = manifest["name"], manifest["hash"], manifest["files"]
         metrics = dict(manifest.get("metrics", {}))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path} is not readable as a manifest: {error!r}") from error
-    if content_hash(files) != digest or not {WEIGHTS, CONFIG} <= set(files):
-        raise ModelError(f"{path} was altered since the adapter was trained; train again")
-    return AdapterResult(root, name, metrics, manifest)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{root / MANIFEST} is not readable as a manifest: {error!r}") from error
+    return AdapterResult(root, manifest["name"], metrics, manifest)
 
 
 def find_adapter(root: str | Path, prefix: str, fingerprint: str) -> AdapterResult | None:
@@ -118,8 +108,3 @@ def find_adapter(root: str | Path, prefix: str, fingerprint: str) -> AdapterResu
         if found.manifest.get("fingerprint") == fingerprint:
             return found
     return None
-
-
-def content_hash(files: dict[str, str]) -> str:
-    """Hash of an adapter: of the hashes of its files."""
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()

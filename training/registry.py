@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from defects.adapter_folders import CONFIG, NAME, check_name
 from defects.errors import ModelError
-from training.manifest import CONFIG, MANIFEST, AdapterResult, read_adapter
+from defects.folders import MANIFEST
+from training.manifest import AdapterResult, read_adapter
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}-[0-9a-f]{12}")
 LINEAGE = ("base_model", "base_hash", "parent", "data_hash", "campaign", "round")
 
 
@@ -83,14 +83,7 @@ def verify_adapter(folder: str | Path) -> AdapterResult:
         is not the one that its content gives: servers know adapters by it.
     """
     found = read_adapter(folder)
-    digest = found.manifest["hash"][:12]
-    if not NAME.fullmatch(found.name) or not found.name.endswith(digest):
-        raise ModelError(
-            f"{found.path / MANIFEST} was altered: the name {found.name!r} does not end in the "
-            f"hash of the content, {digest}; train it again"
-        )
-    if found.path.resolve().name != found.name:
-        raise ModelError(f"{found.path} was renamed; its name is {found.name}: name it so again")
+    check_name(found.manifest, found.path.resolve())
     return found
 
 

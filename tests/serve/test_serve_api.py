@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import pytest
 from fastapi.testclient import TestClient
+from sealed import edit, publish
 
 from defects.rules import Rules
 from serve.api import build_api
@@ -15,7 +16,6 @@ from serve.config import ServeConfig
 from serve.public import without_paths
 from serve.replies import error_reply
 from serve.schemas import Health
-from training.manifest import publish_adapter, unfinished_adapter
 from training.spec import LoraHyperparameters
 
 CONFIGURATION = {"host": "MoS2", "supercell": [4, 4, 1], "defects": [[0, "VAC"]]}
@@ -66,11 +66,7 @@ def backend():
 
 @pytest.fixture
 def client(tmp_path, backend):
-    folder = tmp_path / "adapters" / "r001-abc"
-    folder.mkdir(parents=True)
-    (folder / "adapter_model.safetensors").write_bytes(b"x")
-    (folder / "adapter_config.json").write_text("{}")
-    (folder / "manifest.json").write_text('{"round": 1}')
+    publish(tmp_path / "adapters", round=1)
     (tmp_path / "adapters" / "unfinished").mkdir()
     config = ServeConfig(
         base_model="some/model",
@@ -82,10 +78,15 @@ def client(tmp_path, backend):
     )
 
 
-def test_models_lists_the_base_and_finished_adapters(client):
+@pytest.fixture
+def adapter(tmp_path, client):
+    return next((tmp_path / "adapters").glob("r001-*"))
+
+
+def test_models_lists_the_base_and_finished_adapters(client, adapter):
     cards = client.get("/v1/models").json()["data"]
-    assert [card["id"] for card in cards] == ["base", "base:r001-abc"]
-    assert cards[1]["manifest"] == {"round": 1}
+    assert [card["id"] for card in cards] == ["base", f"base:{adapter.name}"]
+    assert (cards[1]["manifest"]["round"], cards[1]["manifest"]["name"]) == (1, adapter.name)
     assert "/" not in cards[1]["root"]  # no server paths to clients
 
 
@@ -114,22 +115,17 @@ def test_a_real_manifest_is_shown_without_paths(backend, tmp_path):
         "checkpoints": "s3://bucket/runs",
         "instruction_file": str(tmp_path / "instructions.jsonl"),
     }
-    with unfinished_adapter(root) as work:
-        (work / "adapter_model.safetensors").write_bytes(b"x")
-        (work / "adapter_config.json").write_text("{}")
-        made = publish_adapter(work, root, "r001", content)
+    made = json.loads((publish(root, **content) / "manifest.json").read_text())
     config = ServeConfig(base_model=str(tmp_path / "models" / "small"), adapter_roots=(root,))
     client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
     reply = client.get("/v1/models")
     assert not PATH.search(reply.text)
     shown = reply.json()["data"][1]["manifest"]
     assert (shown["base_model"], shown["dataset"]) == ("small", "MoS2_high")
-    same = set(made.manifest) - {"base_model", "dataset", "checkpoints", "instruction_file"}
+    same = set(made) - {"base_model", "dataset", "checkpoints", "instruction_file"}
     hidden = {"kind", "manifest_version", "seal"}
     assert set(shown) == same - hidden | {"base_model", "dataset"}
-    assert {key: shown[key] for key in same - hidden} == {
-        key: json.loads(json.dumps(made.manifest[key])) for key in same - hidden
-    }
+    assert {key: shown[key] for key in same - hidden} == {key: made[key] for key in same - hidden}
 
 
 @pytest.mark.parametrize(
@@ -173,9 +169,9 @@ def test_texts_for_clients_keep_routes_and_units():
         ("base:nope", 404, "model_not_found"),
         ("base:unfinished", 404, "model_not_found"),
         ("other", 404, "model_not_found"),
-        ("base:../../etc", 400, "invalid_model_name"),
-        ("base:", 400, "invalid_model_name"),
-        ("base:R001", 400, "invalid_model_name"),
+        ("base:../../etc", 422, "invalid_model_name"),
+        ("base:", 422, "invalid_model_name"),
+        ("base:R001", 422, "invalid_model_name"),
     ],
 )
 def test_unknown_and_malformed_models(client, backend, model, status, kind):
@@ -184,10 +180,24 @@ def test_unknown_and_malformed_models(client, backend, model, status, kind):
     assert backend.calls == []
 
 
-def test_an_adapter_is_passed_on_by_name(client, backend):
-    client.post("/v1/completions", json={"model": "base:r001-abc", "prompt": ["x", "y"], "n": 2})
-    kind, body, adapter = backend.calls[0]
-    assert (kind, adapter, body["n"], body["prompt"]) == ("completions", "r001-abc", 2, ["x", "y"])
+def test_an_adapter_is_passed_on_by_name(client, backend, adapter):
+    model = f"base:{adapter.name}"
+    client.post("/v1/completions", json={"model": model, "prompt": ["x", "y"], "n": 2})
+    kind, body, name = backend.calls[0]
+    assert (kind, name, body["n"], body["prompt"]) == ("completions", adapter.name, 2, ["x", "y"])
+
+
+def test_an_adapter_with_an_altered_manifest_is_409_and_not_listed(client, backend, adapter):
+    edit(adapter, round=2)
+    bodies = {"completions": {"prompt": "x"}, "chat/completions": CHAT, "design": DESIGN}
+    for route, body in bodies.items():
+        model = f"base:{adapter.name}"
+        reply = client.post(f"/v1/{route}", json={**body, "model": model})
+        assert (reply.status_code, reply.json()["error"]["type"]) == (409, "model_damaged")
+        said = f"adapter {adapter.name}: manifest.json was altered"
+        assert reply.json()["error"]["message"].startswith(said)
+    assert backend.calls == []
+    assert [card["id"] for card in client.get("/v1/models").json()["data"]] == ["base"]
 
 
 @pytest.mark.parametrize(
@@ -216,6 +226,13 @@ def test_requests_outside_the_bounds_are_422(client, backend, extra):
 
 
 CHAT = {"messages": [{"role": "user", "content": "x"}]}
+DESIGN = {
+    "host": "MoS2",
+    "supercell": [4, 4, 1],
+    "rules": {"defects": ["V_S"]},
+    "targets": ["homo=1"],
+    "samples": 1,
+}
 
 
 @pytest.mark.parametrize(
@@ -256,17 +273,7 @@ def test_samples_and_tokens_of_a_request_are_bounded(backend, path, body, kind):
         ("chat/completions", {"model": "base", **CHAT}),
         ("completions", {"model": "base", "prompt": "x"}),
         ("predict", {"configurations": [CONFIGURATION]}),
-        (
-            "design",
-            {
-                "model": "base",
-                "host": "MoS2",
-                "supercell": [4, 4, 1],
-                "rules": {"defects": ["V_S"]},
-                "targets": ["homo=1"],
-                "samples": 1,
-            },
-        ),
+        ("design", {"model": "base", **DESIGN}),
     ],
 )
 def test_no_route_takes_patterns_code_paths_or_models(client, backend, path, body, extra):

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 
 import pytest
+from sealed import edit, publish
 
+from defects.adapter_folders import KEYS, WEIGHTS
 from defects.errors import ModelError
 from serve.adapters import AdapterDamagedError, AdapterNotFoundError, AdapterStore
 from serve.buckets import Bucket
 from serve.config import ServeConfig, load_config
-
-FILES = {
-    "adapter_model.safetensors": b"weights",
-    "adapter_config.json": b"{}",
-    "training_keys.txt": b"a\nb\n",
-}
 
 
 def test_an_address_is_a_root_and_a_folder_is_a_path(tmp_path):
@@ -47,6 +42,7 @@ def server():
 
 @pytest.fixture
 def bucket(server, monkeypatch):
+    """Copies files of a folder, all of them by default, to a folder of its name in the bucket."""
     import boto3
 
     for name, value in {
@@ -60,13 +56,10 @@ def bucket(server, monkeypatch):
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket="models")
 
-    def put(name, files=FILES, manifest=True):
-        for file, content in files.items():
-            s3.put_object(Bucket="models", Key=f"adapters/{name}/{file}", Body=content)
-        if manifest:
-            hashes = {f: hashlib.sha256(c).hexdigest() for f, c in FILES.items()}
-            text = json.dumps({"name": name, "files": hashes}).encode()
-            s3.put_object(Bucket="models", Key=f"adapters/{name}/manifest.json", Body=text)
+    def put(folder, *files):
+        for file in files or [path.name for path in folder.iterdir()]:
+            key = f"adapters/{folder.name}/{file}"
+            s3.put_object(Bucket="models", Key=key, Body=(folder / file).read_bytes())
 
     yield put
     found = s3.list_objects_v2(Bucket="models").get("Contents", ())
@@ -76,30 +69,69 @@ def bucket(server, monkeypatch):
 
 
 def test_a_finished_adapter_is_listed_and_fetched_once(bucket, tmp_path):
-    bucket("r001-abc")
-    bucket("r002-def", manifest=False)
-    bucket("Bad-Name")
+    made = publish(tmp_path / "made", files={KEYS: b"a\nb\n"})
+    late = publish(tmp_path / "made", "r002")
+    bucket(made)
+    bucket(late, WEIGHTS)
+    bucket(publish(tmp_path / "made", "r003").rename(tmp_path / "Bad-Name"))
     store = AdapterStore([tmp_path / "none", "s3://models/adapters"], cache=tmp_path / "cache")
-    assert [a.name for a in store] == ["r001-abc"]
-    adapter = store.get("r001-abc")
-    assert (adapter.path, adapter.manifest["name"]) == (None, "r001-abc")
+    assert [a.name for a in store] == [made.name]
+    adapter = store.get(made.name)
+    assert (adapter.path, adapter.manifest["name"]) == (None, made.name)
     folder = store.folder(adapter)
-    assert {p.name: p.read_bytes() for p in folder.iterdir()}.items() >= FILES.items()
+    assert tmp_path / "cache" in folder.parents
+    for path in made.iterdir():
+        assert (folder / path.name).read_bytes() == path.read_bytes()
     (folder / "mark").write_text("still here")
     assert store.folder(adapter) == folder and (folder / "mark").exists()
+    # What somebody did to the copy is not used: it is fetched again.
+    (folder / WEIGHTS).write_bytes(b"other")
+    assert store.folder(adapter) == folder
+    assert (folder / WEIGHTS).read_bytes() == (made / WEIGHTS).read_bytes()
     with pytest.raises(AdapterNotFoundError):
-        store.get("r002-def")
+        store.get(late.name)
     # It is found as soon as its manifest is there.
-    bucket("r002-def")
-    assert store.get("r002-def").name == "r002-def"
+    bucket(late)
+    assert store.get(late.name).name == late.name
 
 
-def test_an_altered_file_is_refused_and_nothing_is_kept(bucket, tmp_path):
-    bucket("r001-abc", {**FILES, "adapter_model.safetensors": b"other"})
-    store = AdapterStore(["s3://models/adapters"], cache=tmp_path)
-    with pytest.raises(AdapterDamagedError, match=r"adapter_model\.safetensors was altered"):
-        store.folder(store.get("r001-abc"))
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+def test_altered_and_missing_files_are_refused_and_nothing_is_kept(bucket, tmp_path):
+    altered, short = (publish(tmp_path / "made", prefix) for prefix in ("r001", "r002"))
+    (altered / WEIGHTS).write_bytes(b"other")
+    bucket(altered)
+    bucket(short, "manifest.json")
+    cache = tmp_path / "cache"
+    store = AdapterStore(["s3://models/adapters"], cache=cache)
+    for folder, said in ((altered, rf"{WEIGHTS} was altered"), (short, "lacks adapter_")):
+        with pytest.raises(AdapterDamagedError, match=said) as refused:
+            store.folder(store.get(folder.name))
+        assert str(tmp_path) not in str(refused.value)
+    assert [p for p in cache.rglob("*") if p.is_file()] == []
+
+
+@pytest.mark.parametrize("files", ["kept", None])
+def test_an_altered_manifest_is_refused_until_it_is_replaced(bucket, tmp_path, files):
+    folder = publish(tmp_path)
+    whole = (folder / "manifest.json").read_bytes()
+    edit(folder, round=7, **({} if files else {"files": None}))
+    bucket(folder)
+    store = AdapterStore(["s3://models/adapters"], cache=tmp_path / "cache")
+    with pytest.raises(AdapterDamagedError, match=f"adapter {folder.name}: manifest.json"):
+        store.get(folder.name)
+    assert list(store) == []
+    (folder / "manifest.json").write_bytes(whole)
+    bucket(folder, "manifest.json")
+    assert [a.name for a in store] == [folder.name]
+
+
+def test_a_bucket_that_went_away_is_no_damaged_adapter(tmp_path):
+    folder = publish(tmp_path)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    address = "s3://models/adapters?endpoint_override=127.0.0.1:9&scheme=http&region=us-east-1"
+    bucket = Bucket(f"{address}&access_key=test&secret_key=test", tmp_path / "cache")
+    with pytest.raises(ModelError, match="cannot be read") as error:
+        bucket.fetch(folder.name, manifest)
+    assert not isinstance(error.value, AdapterDamagedError)
 
 
 def test_a_bucket_that_is_not_there_is_an_empty_root(bucket, tmp_path):

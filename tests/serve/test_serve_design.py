@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 
 import pytest
 from fake_backend import FakeBackend
 from fastapi.testclient import TestClient
+from sealed import publish
 
+from defects.adapter_folders import KEYS
 from defects.configuration import Configuration
 from defects.datasets.cif import SiteMatcher, parse_cif
 from defects.hosts import get_host
@@ -124,20 +125,11 @@ def test_known_configurations_are_found_under_symmetry(client):
 
 def test_what_the_adapter_was_trained_on_is_nothing_new(backend, tmp_path):
     vacancy = Configuration.from_changes(HOST, {20: "VAC"})
-    folder = tmp_path / "r001-abc"
-    folder.mkdir()
-    files = {
-        "adapter_model.safetensors": "x",
-        "adapter_config.json": "{}",
-        "training_keys.txt": f"{'0' * 16}\n{vacancy.key}\n",
-    }
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    hashes = {n: hashlib.sha256(t.encode()).hexdigest() for n, t in files.items()}
-    (folder / "manifest.json").write_text(json.dumps({"files": hashes}))
+    keys = f"{'0' * 16}\n{vacancy.key}\n"
+    folder = publish(tmp_path, files={KEYS: keys.encode()})
     config = ServeConfig(base_model="some/model", adapter_roots=(tmp_path,))
     client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
-    asked = {"model": "base:r001-abc", "constrained": False}
+    asked = {"model": f"base:{folder.name}", "constrained": False}
     answer = design(client, **asked)
     assert answer["candidates"] == []
     assert answer["drops"]["duplicate_in_training"] == 1
@@ -152,16 +144,9 @@ def test_what_the_adapter_was_trained_on_is_nothing_new(backend, tmp_path):
     assert reply.status_code == 409 and "was altered" in reply.json()["error"]["message"]
 
 
-def own_adapter(root, own):
-    folder = root / "r001-abc"
-    folder.mkdir()
-    for name in ("adapter_model.safetensors", "adapter_config.json"):
-        (folder / name).write_text("{}")
-    (folder / "manifest.json").write_text(json.dumps({"files": {}, "own_properties": own}))
-
-
 def test_an_own_property_is_asked_for_as_the_adapter_learnt_it(backend, tmp_path):
-    own_adapter(tmp_path, {"stiffness": {"unit": "GPa", "decimals": 1}})
+    own = {"stiffness": {"unit": "GPa", "decimals": 1}}
+    model = f"base:{publish(tmp_path, own_properties=own).name}"
     backend.properties = ("homo_lumo_gap", "stiffness")
     predict = backend.predict
 
@@ -175,7 +160,7 @@ def test_an_own_property_is_asked_for_as_the_adapter_learnt_it(backend, tmp_path
     backend.predict = with_stiffness
     config = ServeConfig(base_model="some/model", adapter_roots=(tmp_path,))
     client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
-    asked = {"targets": ["stiffness=100..200", "homo_lumo_gap<=1.2"], "model": "base:r001-abc"}
+    asked = {"targets": ["stiffness=100..200", "homo_lumo_gap<=1.2"], "model": model}
     assert design(client, **asked)["candidates"]
     _, body, _ = backend.calls[0]
     for prompt in body["prompt"]:
@@ -190,10 +175,10 @@ def test_an_own_property_is_asked_for_as_the_adapter_learnt_it(backend, tmp_path
 
 
 def test_a_manifest_with_unreadable_own_properties_is_a_damaged_adapter(backend, tmp_path):
-    own_adapter(tmp_path, {"stiffness": {"decimals": "many"}})
+    folder = publish(tmp_path, own_properties={"stiffness": {"decimals": "many"}})
     config = ServeConfig(base_model="some/model", adapter_roots=(tmp_path,))
     client = TestClient(build_api(config, backend), base_url="http://127.0.0.1")
-    reply = client.post("/v1/design", json={**BODY, "model": "base:r001-abc"})
+    reply = client.post("/v1/design", json={**BODY, "model": f"base:{folder.name}"})
     assert reply.status_code == 409
     assert "own_properties" in reply.json()["error"]["message"]
 
@@ -226,7 +211,7 @@ def test_structures_in_other_formats(client):
     "change, status, said",
     [
         ({"model": "base:nope"}, 404, "no finished adapter"),
-        ({"model": "base:../x"}, 400, "not allowed"),
+        ({"model": "base:../x"}, 422, "not allowed"),
         ({"targets": ["homo=-5.5"]}, 422, "does not predict homo; it predicts homo_lumo_gap"),
         ({"targets": ["homo_lumo_gap=1", "homo_lumo_gap<=2"]}, 422, "named in two targets"),
         ({"targets": ["homo_lumo_gap=1e300"]}, 422, "at most 1e+06"),

@@ -41,8 +41,11 @@ class Service:
         self.base = make_base(root / "base")
         self.adapters = root / "adapters"
         self.adapters.mkdir()
-        for seed, name in enumerate(("r001-aaa", "r002-bbb"), start=1):
-            make_adapter(self.base, self.adapters / name, seed)
+        self.first, self.second = (
+            f"base:{make_adapter(self.base, self.adapters, prefix, seed).name}"
+            for seed, prefix in enumerate(("r001", "r002"), start=1)
+        )
+        self.models = ["base", self.first, self.second]
         config = ServeConfig(
             base_model=str(self.base),
             adapter_roots=(self.adapters,),
@@ -115,19 +118,19 @@ def test_healthy_with_both_parts(service):
 
 def test_models_lists_adapters_with_their_manifests(service):
     cards = {card["id"]: card for card in service.client.models()}
-    assert list(cards) == ["base", "base:r001-aaa", "base:r002-bbb"]
-    assert cards["base:r002-bbb"]["manifest"]["seed"] == 2
+    assert list(cards) == service.models
+    assert cards[service.second]["manifest"]["seed"] == 2
 
 
 def test_each_adapter_changes_the_greedy_answer(service):
-    answers = [text(service, model) for model in ("base", "base:r001-aaa", "base:r002-bbb")]
+    answers = [text(service, model) for model in service.models]
     assert len(set(answers)) == 3
-    assert [text(service, m) for m in ("base", "base:r001-aaa", "base:r002-bbb")] == answers
+    assert [text(service, model) for model in service.models] == answers
 
 
 def test_requests_in_one_batch_keep_their_own_adapter(service):
     # vLLM's CPU kernels give requests without an adapter the last slot's when batches mix.
-    models = ["base", "base:r001-aaa", "base:r002-bbb"]
+    models = service.models
     alone = {model: text(service, model, max_tokens=100) for model in models}
     with ThreadPoolExecutor(12) as pool:
         jobs = [(m, pool.submit(text, service, m, max_tokens=100)) for m in models * 4]
@@ -135,28 +138,30 @@ def test_requests_in_one_batch_keep_their_own_adapter(service):
 
 
 def test_an_adapter_published_while_serving_answers_every_first_request(service):
-    make_adapter(service.base, service.root / "staged" / "r003-ccc", seed=3)
-    (service.root / "staged" / "r003-ccc").rename(service.adapters / "r003-ccc")
+    name = make_adapter(service.base, service.adapters, "r003", seed=3).name
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda _: text(service, "base:r003-ccc"), range(12)))
+        answers = list(pool.map(lambda _: text(service, f"base:{name}"), range(12)))
     assert len(set(answers)) == 1
-    assert answers[0] not in {text(service, m) for m in ("base", "base:r001-aaa", "base:r002-bbb")}
+    assert answers[0] not in {text(service, model) for model in service.models}
 
 
 def test_a_loaded_name_is_not_loaded_again(service):
-    before = text(service, "base:r001-aaa")
-    weights = service.adapters / "r001-aaa" / "adapter_model.safetensors"
-    kept = weights.read_bytes()
-    weights.write_bytes((service.adapters / "r002-bbb" / weights.name).read_bytes())
+    before = text(service, service.first)
+    first, second = (
+        service.adapters / model.partition(":")[2] / "adapter_model.safetensors"
+        for model in (service.first, service.second)
+    )
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
     try:
-        assert text(service, "base:r001-aaa") == before
+        assert text(service, service.first) == before
     finally:
-        weights.write_bytes(kept)
+        first.write_bytes(kept)
 
 
 @pytest.mark.parametrize(
     "model, status",
-    [("base:nope", 404), ("other", 404), ("base:../../etc", 400), ("base:R1", 400)],
+    [("base:nope", 404), ("other", 404), ("base:../../etc", 422), ("base:R1", 422)],
 )
 def test_unknown_and_malformed_names(service, model, status):
     reply = post(service, "/v1/completions", {"model": model, "prompt": PROMPT})
@@ -166,14 +171,30 @@ def test_unknown_and_malformed_names(service, model, status):
 
 
 def test_an_adapter_the_engine_cannot_take_is_refused_and_the_rest_goes_on(service):
-    make_adapter(service.base, service.adapters / "r004-wide", seed=4, rank=64)
-    reply = post(service, "/v1/completions", {"model": "base:r004-wide", "prompt": PROMPT})
-    assert reply.status_code == 400
+    name = make_adapter(service.base, service.adapters, "r004", seed=4, rank=64).name
+    reply = post(service, "/v1/completions", {"model": f"base:{name}", "prompt": PROMPT})
+    assert reply.status_code == 422
     assert "rank" in reply.json()["error"]["message"]
     assert text(service, "base")
 
 
-def test_what_the_engine_refuses_is_a_clean_400(service):
+def test_an_altered_adapter_and_one_of_another_base_are_refused(service):
+    altered = make_adapter(service.base, service.adapters, "r005", seed=5)
+    with (altered / "adapter_model.safetensors").open("ab") as stream:
+        stream.write(b"\0")
+    foreign = make_adapter(service.base, service.adapters, "r006", seed=6, base_hash="0" * 64)
+    for folder, kind, said in (
+        (altered, "model_damaged", "adapter_model.safetensors was altered"),
+        (foreign, "wrong_base", "was trained on another base model"),
+    ):
+        reply = post(service, "/v1/completions", {"model": f"base:{folder.name}", "prompt": PROMPT})
+        assert (reply.status_code, reply.json()["error"]["type"]) == (409, kind)
+        assert said in reply.json()["error"]["message"]
+        assert "/" not in reply.json()["error"]["message"]
+        assert "Traceback" not in reply.text
+
+
+def test_what_the_engine_refuses_is_a_clean_422(service):
     long = post(service, "/v1/completions", {"model": "base", "prompt": "w1 " * 300})
     chat = post(
         service,
@@ -181,8 +202,9 @@ def test_what_the_engine_refuses_is_a_clean_400(service):
         {"model": "base", "messages": [{"role": "user", "content": "w1"}]},
     )
     for reply, part in ((long, "256"), (chat, "chat template")):
-        assert reply.status_code == 400
-        assert part in reply.json()["error"]["message"]
+        error = reply.json()["error"]
+        assert (reply.status_code, error["code"]) == (422, 422)
+        assert part in error["message"]
         assert "Traceback" not in reply.text
 
 
@@ -206,7 +228,7 @@ def test_seeded_prompts_that_are_read_in_parts_do_not_end_the_engine(service):
 
 
 def test_streaming(service):
-    body = {"model": "base:r001-aaa", "prompt": PROMPT, "max_tokens": 6, "temperature": 0}
+    body = {"model": service.first, "prompt": PROMPT, "max_tokens": 6, "temperature": 0}
     whole = post(service, "/v1/completions", body).json()["choices"][0]["text"]
     url = service.url + "/v1/completions"
     with httpx.stream("POST", url, json={**body, "stream": True}, timeout=60) as reply:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import typing
+from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
+from sealed import publish
 
-from serve.adapters import AdapterDamagedError, AdapterNotFoundError, AdapterStore
+from serve.adapters import (
+    AdapterDamagedError,
+    AdapterNotFoundError,
+    AdapterStore,
+    WrongBaseError,
+)
 from serve.config import LORA_RANKS, ServeConfig
 from serve.schemas import ChatBody, CompletionBody
+from training.base_model import base_hash
 
 pytestmark = pytest.mark.slow  # imports vLLM
 
@@ -108,22 +115,50 @@ def test_llm_config_is_one_that_ray_accepts(ray_llm, tmp_path, device):
     made.get_engine_config()  # every engine argument is one that vLLM knows
 
 
-def test_the_local_loader(ray_llm, tmp_path):
-    folder = tmp_path / "r1"
-    folder.mkdir()
-    for name in ("adapter_model.safetensors", "adapter_config.json", "manifest.json"):
-        (folder / name).write_text("{}")
+def loader_of(ray_llm, root, base=None):
+    """Ask a loader for a model, the served base having this hash."""
     config = ray_llm.build_llm_config(ServeConfig(base_model="some/model"), "cpu")
-    loader = ray_llm.LocalAdapterLoader(store=AdapterStore([tmp_path]))
+    served = Future()
+    served.set_result(base)
+    loader = ray_llm.LocalAdapterLoader(store=AdapterStore([root]), base_hash=served)
+    return lambda model: asyncio.run(loader.load_model_from_config(model, config))
 
-    def load(model):
-        return asyncio.run(loader.load_model_from_config(model, config))
 
-    first = load("base:r1")
-    assert (first.model_id, first.local_path) == ("base:r1", str(folder.resolve()))
-    assert load("base:r1") is first
+def test_the_local_loader(ray_llm, tmp_path):
+    folder, other = publish(tmp_path), publish(tmp_path, "r002")
+    load = loader_of(ray_llm, tmp_path)
+    first = load(f"base:{folder.name}")
+    assert (first.model_id, first.local_path) == (f"base:{folder.name}", str(folder.resolve()))
+    assert load(f"base:{folder.name}") is first
+    assert load(f"base:{other.name}").lora_assigned_int_id != first.lora_assigned_int_id
     with pytest.raises(AdapterNotFoundError):
-        load("base:r2")
+        load("base:r003")
+    with pytest.raises(ValueError, match="names the base model"):
+        load("base")
+
+
+def test_an_adapter_is_checked_every_time_that_it_is_loaded(ray_llm, tmp_path):
+    folder = publish(tmp_path)
+    load = loader_of(ray_llm, tmp_path)
+    load(f"base:{folder.name}")
+    (folder / "adapter_model.safetensors").write_bytes(b"other")
+    with pytest.raises(AdapterDamagedError, match="was altered"):
+        load(f"base:{folder.name}")
+
+
+def test_an_adapter_of_another_base_is_not_loaded(ray_llm, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "config.json").write_text("{}")
+    (base / "model.safetensors").write_bytes(b"weights")
+    known = ray_llm.hash_base(ServeConfig(base_model=str(base))).result(30)
+    assert known == base_hash(base)
+    assert ray_llm.hash_base(ServeConfig(base_model="some/model")).result(30) is None
+    good = publish(tmp_path / "a", base_hash=known)
+    load = loader_of(ray_llm, tmp_path / "a", known)
+    assert load(f"base:{good.name}").local_path == str(good)
+    with pytest.raises(WrongBaseError, match="another base model"):
+        loader_of(ray_llm, tmp_path / "a", "0" * 64)(f"base:{good.name}")
 
 
 def test_grouped_lora_is_the_reference_sum():
@@ -203,16 +238,3 @@ def test_a_grammar_is_checked_once_and_a_refused_one_every_time():
     assert seen == ["root ::= a", "bad", "bad", "bad"]
     checked(SimpleNamespace(structured_outputs=SimpleNamespace(grammar="root ::= b")))
     assert len(seen) == 5
-
-
-def test_an_adapter_altered_after_its_training_is_not_loaded(ray_llm, tmp_path):
-    folder = tmp_path / "r1"
-    folder.mkdir()
-    for name in ("adapter_model.safetensors", "adapter_config.json"):
-        (folder / name).write_text("{}")
-    files = dict.fromkeys(("adapter_model.safetensors", "adapter_config.json"), "0" * 64)
-    (folder / "manifest.json").write_text(json.dumps({"files": files}))
-    config = ray_llm.build_llm_config(ServeConfig(base_model="some/model"), "cpu")
-    loader = ray_llm.LocalAdapterLoader(store=AdapterStore([tmp_path]))
-    with pytest.raises(AdapterDamagedError, match="was altered"):
-        asyncio.run(loader.load_model_from_config("base:r1", config))

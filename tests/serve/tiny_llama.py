@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
+
+from defects.adapter_folders import base_folder_hash
+from training.manifest import publish_adapter, unfinished_adapter
 
 WORDS = [f"w{i}" for i in range(90)]
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
@@ -44,8 +47,10 @@ def make_base(folder: Path, seed: int = 0) -> Path:
     return folder
 
 
-def make_adapter(base: Path, folder: Path, seed: int, rank: int = 8, scale: float = 1.0) -> Path:
-    """Random LoRA adapter, large enough to change every greedy answer; manifest written last."""
+def make_adapter(
+    base: Path, root: Path, prefix: str, seed: int, rank: int = 8, **facts: Any
+) -> Path:
+    """Random LoRA adapter below `root`, large enough to change every greedy answer."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import LlamaForCausalLM
@@ -69,7 +74,8 @@ def make_adapter(base: Path, folder: Path, seed: int, rank: int = 8, scale: floa
     )
     for name, parameter in model.named_parameters():
         if "lora_" in name:
-            torch.nn.init.normal_(parameter, std=scale)
-    model.save_pretrained(folder)
-    (folder / "manifest.json").write_text(json.dumps({"name": folder.name, "seed": seed}))
-    return folder
+            torch.nn.init.normal_(parameter, std=1.0)
+    facts = {"seed": seed, "base_hash": base_folder_hash(base), **facts}
+    with unfinished_adapter(root) as work:
+        model.save_pretrained(work)
+        return publish_adapter(work, root, prefix, facts).path
