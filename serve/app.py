@@ -92,7 +92,7 @@ class ServeHandle:
         deadline = time.monotonic() + timeout_s
         handle = ray_serve.get_app_handle(self.apps.surrogate)
         while True:
-            fail_if_dead(self.apps.surrogate, started=True)
+            fail_if_dead(self.apps.surrogate)
             status = _replica_status(handle, timeout_s)
             if status["folder"] == str(path):
                 if status["error"]:

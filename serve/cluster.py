@@ -19,6 +19,8 @@ MIN_LOGICAL_CPUS = 8
 """A laptop has fewer cores than the engine, the replicas and the tasks of a round ask for."""
 #: Times that Ray is started before it is given up.
 _STARTS = 3
+#: What Ray says of a start that came too late on a busy machine.
+_TOO_BUSY = ("timed out during startup", "Ray has not been started yet")
 
 
 def available_cores() -> int:
@@ -98,8 +100,9 @@ def started_here() -> bool:
 def _start_local(num_cpus: int) -> None:
     """Start Ray here, and once more where the machine was too busy for it.
 
-    Its raylet has to answer within 30 s, which nothing changes; a campaign of days should not end,
-    nor fail to begin, because of half a minute of other work.
+    Its raylet has to answer within 30 s, which nothing changes, and now and then a busy machine loses
+    the connection that has just been made; a campaign of days should not end, nor fail to begin,
+    because of half a minute of other work.
     """
     import ray
 
@@ -119,14 +122,14 @@ def _start_local(num_cpus: int) -> None:
             )
         except Exception as error:  # Ray raises nothing narrower
             ray.shutdown()
-            if "timed out during startup" not in str(error):
+            if not any(text in str(error) for text in _TOO_BUSY):
                 raise
             if attempt == _STARTS:
                 raise ModelError(
-                    f"Ray did not start within 30 s, {_STARTS} times: the machine is too busy or "
+                    f"Ray did not start, {_STARTS} times: the machine is too busy or "
                     "out of memory; try again when less runs on it"
                 ) from error
-            logger.warning("Ray did not start within 30 s; starting it again")
+            logger.warning("Ray did not start on this busy machine; starting it again")
         else:
             return
 

@@ -83,14 +83,13 @@ def is_running(name: str) -> bool:
     return status is not None and status.status == "RUNNING"
 
 
-def fail_if_dead(name: str, *, started: bool = False) -> None:
+def fail_if_dead(name: str) -> None:
     """Raise `ModelError` with the reason if the application cannot come up.
 
-    One that was up (`started`) is unhealthy only until Serve has replaced a replica that died.
+    One that is unhealthy can: Serve replaces a replica that died.
     """
     status = _status(name)
-    hopeless = ("DEPLOY_FAILED",) if started else ("DEPLOY_FAILED", "UNHEALTHY")
-    if status is not None and status.status in hopeless:
+    if status is not None and status.status == "DEPLOY_FAILED":
         texts = [d.message for d in status.deployments.values() if d.message] or [status.message]
         raise ModelError(
             f"{title_of(name)} did not start: {failure_reason(texts[0])}; logs: {ray_log_dir()}"

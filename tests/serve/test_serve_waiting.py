@@ -1,0 +1,91 @@
+"""Serve's applications come up late, or not: what is waited for, and what is told at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fake_surrogate import write as write_surrogate
+
+import serve.waiting as waiting
+from defects.errors import ModelError
+from serve.config import ServeConfig
+
+
+@pytest.fixture
+def states(monkeypatch):
+    """The states that an application has in turn; the last one stays."""
+
+    def have(*found: str) -> None:
+        left = list(found)
+
+        def status(name: str) -> Any:
+            state = left.pop(0) if len(left) > 1 else left[0]
+            parts = {"d": SimpleNamespace(message="a replica died")}
+            return SimpleNamespace(status=state, deployments=parts, message="")
+
+        monkeypatch.setattr(waiting, "_status", status)
+        monkeypatch.setattr(waiting, "POLL_S", 0.001)
+
+    return have
+
+
+def test_one_whose_replica_died_is_waited_for(states):
+    told: list[str] = []
+    states("DEPLOYING", "UNHEALTHY", "UNHEALTHY", "RUNNING")
+    waiting.wait_until_running(["design-loop-llm"], 5, told.append)
+    assert told[0].startswith("loading the language model")
+
+
+def test_one_that_cannot_start_is_told_with_its_reason(states):
+    states("DEPLOYING", "DEPLOY_FAILED")
+    with pytest.raises(ModelError, match="the language model did not start: a replica died"):
+        waiting.wait_until_running(["design-loop-llm"], 5, lambda text: None)
+
+
+def test_one_that_stays_away_is_named(states):
+    states("UNHEALTHY")
+    with pytest.raises(ModelError, match=r"the surrogate did not come up within 0\.05 s"):
+        waiting.wait_until_running(["design-loop-surrogate"], 0.05, lambda text: None)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_replica_killed_while_it_starts_is_started_again(tmp_path):
+    from serve.app import deploy
+
+    marker = tmp_path / "pid"
+
+    # Inside, so that it travels to the replica as code: the tests' modules are not there.
+    def load(folder):
+        if not marker.exists():
+            marker.write_text(str(os.getpid()))
+            time.sleep(60)
+
+        class Nothing:
+            version, properties = "v1", ("homo",)
+
+        return Nothing()
+
+    killed: list[int] = []
+
+    def kill() -> None:
+        while not marker.exists() or not marker.read_text():
+            time.sleep(0.05)
+        killed.append(int(marker.read_text()))
+        os.kill(killed[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    config = ServeConfig(surrogate=write_surrogate(tmp_path / "s1", "v1"))
+    with deploy(config, load_surrogate=load) as handle:
+        from ray import serve
+
+        assert killed
+        status = serve.get_app_handle(handle.apps.surrogate).status.remote().result(timeout_s=30)
+    assert status["version"] == "v1"
