@@ -100,9 +100,9 @@ def started_here() -> bool:
 def _start_local(num_cpus: int) -> None:
     """Start Ray here, and once more where the machine was too busy for it.
 
-    Its raylet has to answer within 30 s, which nothing changes, and now and then a busy machine loses
-    the connection that has just been made; a campaign of days should not end, nor fail to begin,
-    because of half a minute of other work.
+    Its raylet has to answer within 30 s, which nothing changes, and now and then a busy machine
+    loses the connection that has just been made; a campaign of days should not end, nor fail to
+    begin, because of half a minute of other work.
     """
     import ray
 
