@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from design_loop.dashboard.frame import address
 from design_loop.dashboard.store import Store
-from design_loop.ledger import Campaign, Source, overviews
+from design_loop.ledger import Amendment, Campaign, Source, overviews, queries
 from design_loop.ledger.reader import LedgerReader
+from design_loop.pace import planned_rounds
 from design_loop.summary import campaign_targets, meets_all
 from design_loop.views.html import Markup, join, tag
 from design_loop.views.naming import STATES, failure, host_of, proposer_of, unit
@@ -24,12 +27,14 @@ def campaign_list(store: Store, ledger: LedgerReader, number: int) -> Markup:
     with ledger.reading() as connection:
         counts = overviews.campaign_counts(connection, [c.id for c in shown])
         stamps = {c.id: overviews.stamp(connection, c.id) for c in shown}
+        added = {c.id: queries.amendments(connection, c.id) for c in shown}
     rows = [
         store.piece(
-            (c.id, stamps[c.id], "row"), lambda c=c: _row(ledger, c, counts[c.id])  # type: ignore[misc]
+            (c.id, stamps[c.id], "row"),
+            lambda c=c: _row(ledger, c, counts[c.id], added[c.id]),  # type: ignore[misc]
         )
         for c in shown
-    ]  # fmt: skip
+    ]
     return join([tag("div", join(rows), class_="list"), pages(len(campaigns), PER_PAGE, number)])
 
 
@@ -65,7 +70,12 @@ def pages(total: int, per_page: int, number: int, *parts: str, **query: object) 
     return tag("nav", tag("span", said), join(links), class_="pages", aria_label="pages")
 
 
-def _row(ledger: LedgerReader, campaign: Campaign, counts: overviews.CampaignCounts) -> Markup:
+def _row(
+    ledger: LedgerReader,
+    campaign: Campaign,
+    counts: overviews.CampaignCounts,
+    amendments: Sequence[Amendment],
+) -> Markup:
     targets = campaign_targets(campaign)
     labels = ledger.labels(campaign.id, Source.ORACLE) or ledger.labels(campaign.id)
     hits = sum(meets_all(targets, label.properties) for label in labels)
@@ -75,9 +85,8 @@ def _row(ledger: LedgerReader, campaign: Campaign, counts: overviews.CampaignCou
     link = tag("a", campaign.id, href=address("campaigns", campaign.id))
     wanted = (tag("li", f"{t.text()} {unit(campaign, t.property)}".strip()) for t in targets)
     error = failure(campaign)
-    planned = int(campaign.config.get("rounds", 0))
     facts = (
-        ("rounds", f"{counts.rounds_done} of {max(planned, counts.rounds_done)}"),
+        ("rounds", f"{counts.rounds_done} of {planned_rounds(campaign.config, amendments)}"),
         ("labelled", f"{counts.labels:,}"),
         ("meet all", f"{hits:,}"),
     )

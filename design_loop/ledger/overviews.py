@@ -204,6 +204,7 @@ def stamp(connection: Connection, campaign: str) -> str:
         select(func.count()).select_from(t.labels).where(t.labels.c.campaign == campaign),
         select(func.max(t.oracle_failures.c.id)).where(t.oracle_failures.c.campaign == campaign),
         select(func.max(t.events.c.id)).where(t.events.c.campaign == campaign),
+        select(func.max(t.amendments.c.number)).where(t.amendments.c.campaign == campaign),
     ):
         facts += [tuple(map(str, row)) for row in connection.execute(statement)]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

@@ -102,6 +102,24 @@ def test_the_list_of_campaigns_is_paged(client, ledger, tmp_path):
     _read(first)
 
 
+def test_the_list_counts_rounds_that_were_added_since(client, ledger, tmp_path):
+    config = load_preset("quickstart", check=False).model_copy(update={"rounds": 1})
+    name = FakeCampaign(ledger, tmp_path, config=config).run()
+
+    def rounds():
+        [said] = re.findall(r"<dt>rounds</dt><dd>([^<]*)</dd>", client.get("/dashboard/").text)
+        return said
+
+    assert rounds() == "1 of 1"
+    ledger.extend(name, rounds=2)
+    assert rounds() == "1 of 3"
+    # A campaign that runs changes its state by nothing that extends it.
+    ledger.set_campaign_state(name, "running")
+    assert rounds() == "1 of 3"
+    ledger.extend(name, rounds=1)
+    assert rounds() == "1 of 4"
+
+
 def test_without_a_ledger_the_page_says_how_to_start(tmp_path):
     client = TestClient(build_alone(Store(str(tmp_path / "none.sqlite"), frank=True)),
                         base_url="http://127.0.0.1")  # fmt: skip
