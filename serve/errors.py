@@ -41,6 +41,10 @@ def add_error_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:
+            # FastAPI's word for a body that cannot be decoded; JSON with a fault is a 422 already.
+            said = f"{error.detail}: it is no JSON in UTF-8"
+            return SafeJson(error_body(said, "invalid_request", 422), status_code=422)
         body = error_body(str(error.detail), "http_error", error.status_code)
         return SafeJson(body, status_code=error.status_code, headers=error.headers)
 

@@ -107,7 +107,7 @@ class LLMDeployment:
     def _reply(self, item: Any) -> Reply:
         if isinstance(item, self.ray_llm.ErrorResponse):
             error = item.error
-            return error_reply(error.message, error.type, int(error.code))
+            return error_reply(error.message, error.type, _status(int(error.code)))
         return {"status": 200, "body": item.model_dump(mode="json", exclude_none=True)}
 
     def _refusal(self, error: Exception) -> Reply:
@@ -116,7 +116,12 @@ class LLMDeployment:
             return error_reply(message, kind, status)
         # vLLM refuses a request (too long, bad adapter) with a ValueError; its text is for users.
         logger.warning("request refused by the engine: %s", error)
-        return error_reply(str(error).splitlines()[0], "invalid_request", 400)
+        return error_reply(str(error).splitlines()[0], "invalid_request", 422)
+
+
+def _status(code: int) -> int:
+    """The status of an answer that the engine refused: what it calls a 400 is a 422 everywhere."""
+    return 422 if code == 400 else code
 
 
 def _import_ray_llm() -> Any:

@@ -19,14 +19,14 @@ SCHEME = "key"
 """Name of the way to show a key."""
 
 ERRORS = {
-    400: "a body or model name that cannot be read, what the engine refuses, or a foreign Host",
+    400: "a Host that is not this server's",
     401: "no valid key",
     403: "a key without the scope, a page of another origin, or a server that starts no campaigns",
     404: "there is no such model or campaign",
     408: "it took longer than the server lets a request take",
-    409: "an adapter that was altered, or a campaign in the wrong state",
+    409: "an adapter that was altered or is of another base, or a campaign in the wrong state",
     413: "the body, or what is to be downloaded, is too large",
-    422: "the request does not fit; the message names the field",
+    422: "the request does not fit, and the message names the field; or the engine refuses it",
     429: "too many requests of this key, or too many campaigns at work",
     500: "a bug; what it was stands in the server's log",
     503: "a queue is full, or a part is not up",

@@ -283,12 +283,28 @@ def test_no_route_takes_patterns_code_paths_or_models(client, backend, path, bod
     assert backend.calls == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"model":'])
-def test_bodies_that_are_no_request(client, content):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"model":',
+        b'{"model": "\xff"}',
+        b"[" * 9000,
+    ],
+)
+@pytest.mark.parametrize("path", ["completions", "chat/completions", "predict", "design"])
+def test_bodies_that_are_no_request(client, backend, path, content):
     headers = {"content-type": "application/json"}
-    reply = client.post("/v1/completions", content=content, headers=headers)
-    assert reply.status_code in (400, 422)
-    assert reply.json()["error"]
+    reply = client.post(f"/v1/{path}", content=content, headers=headers)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"], error["type"]) == (422, 422, "invalid_request")
+    assert error["message"]
+    assert backend.calls == []
 
 
 def test_large_bodies_are_413_with_and_without_a_declared_length(client):
