@@ -54,6 +54,13 @@ class AseSettings(BaseModel):
     relax: RelaxSettings | None = Field(
         None, description="move the atoms first; by default a single point on the ideal sites"
     )
+    version: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="what else decides its results, in words and quotes: the program's version, "
+        "its pseudopotentials (VASP 6.4.2, potpaw.54); part of the content key",
+    )
     functions: Functions
 
 
@@ -79,6 +86,7 @@ class AseOracle:
             self._make = load_function(settings.calculator)
         except OracleError as error:
             raise OracleError(f"calculator {error}") from error
+        # Of ASE, where the calculator drives a program: that one's is in `settings.version`.
         top = importlib.import_module(settings.calculator.partition(":")[0].partition(".")[0])
         self._functions = fingerprints(settings.functions)
         self.version = f"{CODE_VERSION}; {top.__name__} {getattr(top, '__version__', 'unknown')}"
@@ -88,7 +96,7 @@ class AseOracle:
         self.properties = ("energy", "energy_per_atom", *levels, *formation, *own)
 
     def settings(self) -> dict[str, Any]:
-        """Calculator, its arguments, the potentials, relaxation and own properties."""
+        """Calculator, its arguments and version, potentials, relaxation and own properties."""
         return key_settings(self._settings, self._functions, {"pristine_energies"})
 
     def chemical_potentials(self, host: Host) -> dict[str, float]:
@@ -166,8 +174,9 @@ def key_settings(
 ) -> dict[str, Any]:
     """Settings as part of a content key; what is not asked for leaves keys as they always were."""
     found = settings.model_dump(exclude={*without, "functions"})
-    if found.get("relax") is None:
-        found.pop("relax", None)
+    for name in ("relax", "version"):
+        if found.get(name) is None:
+            found.pop(name, None)
     return found | ({"functions": functions} if functions else {})
 
 

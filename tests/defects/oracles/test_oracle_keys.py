@@ -61,6 +61,26 @@ def test_key_ignores_what_does_not_change_labels() -> None:
     assert oracle_key(CONFIGURATION, version) != key
 
 
+def test_the_version_of_a_program_behind_ase_is_part_of_the_key_where_it_is_given() -> None:
+    lj = {"calculator": "ase.calculators.lj:LennardJones", "arguments": {"sigma": 1.4}}
+    plain = make_oracle("ase", lj)
+    # Word for word what ledgers hold: another entry would be another key for all their labels.
+    assert plain.settings() == {**lj, "levels": False, "chemical_potentials": {}}
+    keys = [
+        oracle_key(CONFIGURATION, oracle)
+        for oracle in (
+            plain,
+            make_oracle("ase", lj, version="6.4.2, potpaw.54"),
+            make_oracle("ase", lj, version="6.4.2, potpaw.64"),
+        )
+    ]
+    assert len(set(keys)) == 3
+    assert oracle_key(CONFIGURATION, make_oracle("ase", lj, version="6.4.2, potpaw.54")) == keys[1]
+    # A number out of a file without quotes may have lost digits: 6.10 is 6.1.
+    with pytest.raises(ConfigError, match=r"version.*valid string"):
+        check_settings("ase", {**lj, "version": 6.4})
+
+
 def test_a_unit_cell_from_the_dataset_and_the_built_in_one_share_keys() -> None:
     read = Configuration.from_changes(bundled_dataset("xtb-mos2-4x4").host, CONFIGURATION.changes)
     xtb = make_oracle("xtb")
