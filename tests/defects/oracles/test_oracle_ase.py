@@ -15,6 +15,7 @@ from defects.oracles import NotConvergedError, make_oracle
 sys.path.insert(0, str(Path(__file__).parent))
 
 HOST = get_host("hBN", "3x3")
+LEVELS = ("homo", "lumo")
 CONFIGURATION = Configuration.from_changes(HOST, {0: "VAC", 12: "C"})  # V_B, C_N
 
 
@@ -79,3 +80,24 @@ def test_wrong_arguments_and_missing_levels() -> None:
         make_oracle(
             "ase", calculator="ase.calculators.test:make_test_dft_calculation", arguments={"x": 1}
         ).label(CONFIGURATION)
+
+
+def test_tblite_through_ase_agrees_with_the_built_in_oracle() -> None:
+    """Two ways into one library: what is left is where the self-consistent field ends.
+
+    At accuracy 1 it ends when the energy changes by less than 1e-6 Hartree, 2.7e-5 eV.
+    """
+    host = get_host("MoS2", "2x2")
+    configuration = Configuration.from_changes(host, {0: "W", 5: "VAC"})
+    xtb = make_oracle("xtb")
+    through_ase = make_oracle(
+        "ase",
+        calculator="tblite.ase:TBLite",
+        arguments={"method": "GFN1-xTB", "verbosity": 0},
+        chemical_potentials=xtb.chemical_potentials(host),
+        functions={f"{name}_seen": f"oracle_functions:{name}_of_tblite" for name in LEVELS},
+    )
+    expected, found = xtb.label(configuration), through_ase.label(configuration)
+    seen = {name: found.pop(f"{name}_seen") for name in LEVELS}
+    seen |= found | {"homo_lumo_gap": seen["lumo"] - seen["homo"]}
+    assert seen == pytest.approx(expected, abs=5e-5)
