@@ -81,6 +81,9 @@ class EngineConfig(BaseModel):
     """GPUs that one replica's weights are split over; 1 on a CPU."""
     cpu_threads: int | None = Field(default=None, ge=1)
     """OpenMP threads of the engine on a CPU; None takes all cores that this process may use."""
+    metrics: bool = False
+    """Give vLLM's own metrics (queue, cache use, time to first token) to Ray, which has them in the
+    Prometheus endpoint of each node; nobody is asked for a key there."""
 
     @property
     def fewest_batched_tokens(self) -> int:

@@ -1,4 +1,7 @@
-"""Prometheus metrics of the HTTP server; the engine's and Ray's own are Ray's to export."""
+"""Prometheus metrics of the HTTP server, at ``/metrics``.
+
+Ray's own, and with ``engine.metrics`` those of vLLM, are in Ray's endpoint of each node.
+"""
 
 from __future__ import annotations
 

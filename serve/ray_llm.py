@@ -224,7 +224,7 @@ def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
         "max_cpu_loras": lora.max_cpu_loras,
         "max_lora_rank": lora.max_lora_rank,
         "trust_remote_code": False,
-        "disable_log_stats": True,
+        "disable_log_stats": not engine.metrics,
         # Not "auto", which goes to another engine in silence when one refuses a grammar.
         "structured_outputs_config": {"backend": "xgrammar"},
     }
@@ -255,7 +255,7 @@ def build_llm_config(config: ServeConfig, device: str) -> LLMConfig:
         accelerator_config={"kind": device},
         engine_kwargs=engine_kwargs,
         lora_config={"max_num_adapters_per_replica": lora.max_cpu_loras},
-        log_engine_metrics=False,
+        log_engine_metrics=engine.metrics,
         # A name on the hub is downloaded by vLLM itself; a folder needs no step at all.
         callback_config={"callback_class": NoDownload},
     )

@@ -26,6 +26,11 @@ def main() -> None:
             try:
                 if "swap" in command:
                     reply = {"version": handle.swap_surrogate(command["swap"])}
+                elif "metrics" in command:
+                    import ray
+
+                    ports = [node["MetricsExportPort"] for node in ray.nodes()]
+                    reply = {"addresses": [f"127.0.0.1:{port}" for port in ports]}
                 else:
                     from ray import serve
 

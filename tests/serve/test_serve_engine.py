@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -30,6 +31,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 HERE = Path(__file__).parent
 GREEDY = {"temperature": 0.0, "max_tokens": 12}
 PROMPT = "w1 w2 w3"
+METRICS = {
+    "num_requests_running",
+    "num_requests_waiting",
+    "kv_cache_usage_perc",
+    "time_to_first_token_seconds_count",
+    "generation_tokens_total",
+}
 VACANCY = {"host": "MoS2", "supercell": [4, 4, 1], "defects": [[0, "VAC"]]}
 
 
@@ -51,7 +59,7 @@ class Service:
             adapter_roots=(self.adapters,),
             surrogate=write_surrogate(root / "s1", "v1"),
             log_dir=root / "logs",
-            engine={"kv_cache_gib": 0.25, "max_model_len": 256},
+            engine={"kv_cache_gib": 0.25, "max_model_len": 256, "metrics": True},
         )
         file = root / "config.json"
         file.write_text(config.model_dump_json())
@@ -69,7 +77,10 @@ class Service:
         self.client = ServeClient(self.url, timeout_s=400.0)
 
     def swap(self, folder: Path) -> dict:
-        self.process.stdin.write(json.dumps({"swap": str(folder)}) + "\n")
+        return self.command(swap=str(folder))
+
+    def command(self, **command) -> dict:
+        self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
         return self._answer()
 
@@ -284,6 +295,23 @@ def test_a_surrogate_that_does_not_load_leaves_the_old_one(service):
     assert "manifest.json" in service.swap(service.root)["error"]
     assert service.swap(service.root / "s2") == {"version": "v2"}
     assert service.client.health()["status"] == "ok"
+
+
+def test_the_engines_metrics_are_in_rays_endpoint(service):
+    (address,) = service.command(metrics=True)["addresses"]
+    assert text(service, service.first)
+    end = time.monotonic() + 60  # workers report every few seconds
+    while True:
+        shown = httpx.get(f"http://{address}/metrics", timeout=30, trust_env=False).text
+        found = set(re.findall(r"^ray_vllm_(\w+?)\{", shown, re.MULTILINE))
+        if found >= METRICS:
+            break
+        assert time.monotonic() < end, sorted(found)
+        time.sleep(1)
+    # Those of the server itself are elsewhere.
+    assert "design_loop_requests" not in shown
+    own = httpx.get(f"{service.url}/metrics", timeout=30, trust_env=False).text
+    assert "design_loop_requests_total" in own and "vllm" not in own
 
 
 def test_nothing_listens_beyond_loopback(service):

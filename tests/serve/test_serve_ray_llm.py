@@ -18,6 +18,7 @@ from serve.adapters import (
     WrongBaseError,
 )
 from serve.config import LORA_RANKS, ServeConfig
+from serve.deployments import llm_app
 from serve.schemas import ChatBody, CompletionBody
 from training.base_model import base_hash
 
@@ -112,7 +113,32 @@ def test_llm_config_is_one_that_ray_accepts(ray_llm, tmp_path, device):
     assert made.multiplex_config().max_num_models_per_replica == 5
     assert made.engine_kwargs["trust_remote_code"] is False
     assert made.engine_kwargs["dtype"] == {"cpu": "float32", "gpu": "auto"}[device]
+    assert (made.log_engine_metrics, made.engine_kwargs["disable_log_stats"]) == (False, True)
     made.get_engine_config()  # every engine argument is one that vLLM knows
+
+
+def test_the_engines_metrics_are_switched_on_in_both_places(ray_llm, tmp_path):
+    (tmp_path / "config.json").write_text('{"dtype": "float32"}')
+    config = ServeConfig(base_model=str(tmp_path), engine={"metrics": True})
+    made = ray_llm.build_llm_config(config, "cpu")
+    assert (made.log_engine_metrics, made.engine_kwargs["disable_log_stats"]) == (True, False)
+    made.get_engine_config()  # here Ray refuses one without the other
+
+
+def test_an_engine_that_is_split_over_gpus_has_as_many_places(ray_llm, tmp_path):
+    (tmp_path / "config.json").write_text('{"dtype": "float16"}')
+    config = ServeConfig(base_model=str(tmp_path), engine={"tensor_parallel_size": 4})
+    made = ray_llm.build_llm_config(config, "gpu")
+    assert made.engine_kwargs["tensor_parallel_size"] == 4
+    engine = made.get_engine_config()
+    assert (engine.tensor_parallel_degree, engine.num_devices) == (4, 4)
+    assert engine.get_initialization_kwargs()["tensor_parallel_size"] == 4
+    # What Ray would place by itself is what the deployment's own placement group has room for.
+    assert (engine.placement_strategy, engine.placement_bundles) == ("PACK", [{"GPU": 1}] * 4)
+    replica = llm_app(config, "gpu")._bound_deployment._replica_config
+    assert replica.placement_group_strategy == "PACK"
+    ours = replica.placement_group_bundles
+    assert [bundle.get("GPU") for bundle in ours] == [1] * 4
 
 
 def loader_of(ray_llm, root, base=None):
