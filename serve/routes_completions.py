@@ -22,8 +22,8 @@ from serve.schemas import ChatBody, CompletionBody, Sampling
 if TYPE_CHECKING:
     from serve.api import Backend
 
-EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
-"""An answer with ``stream``."""
+EVENTS = {"text/event-stream": {"example": 'data: {"choices": [...]}\n\ndata: [DONE]\n\n'}}
+"""An answer with ``stream``. No schema: each event would be held to it, and the last is no JSON."""
 
 AdapterOf = Callable[[str], Awaitable[str | None]]
 """Adapter that a model id names, None for the base model; raises `ApiError`."""
