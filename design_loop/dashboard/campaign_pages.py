@@ -133,7 +133,7 @@ def settings(ledger: LedgerReader, campaign: str) -> Markup:
             tag("h1", "Settings"),
             tag("p", save),
             tag("h2", "Methods"),
-            methods(summary),
+            methods(summary, ledger.surrogates(campaign)),
             tag("h2", listings.CONFIG_TITLE),
             tag("p", facts),
             tag("pre", listings.config_text(summary)),

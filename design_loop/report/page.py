@@ -54,7 +54,7 @@ def build_page(ledger: LedgerReader, campaign: str) -> str:
     parts = [
         sections.headline(summary),
         sections.candidates(summary),
-        sections.methods(summary),
+        sections.methods(ledger, summary),
         sections.changes(ledger, summary),
         sections.discovery(ledger, summary),
         sections.agreement(ledger, summary),

@@ -42,9 +42,10 @@ def headline(summary: CampaignSummary) -> Markup:
     return shared_headline(summary)
 
 
-def methods(summary: CampaignSummary) -> Markup:
+def methods(ledger: LedgerReader, summary: CampaignSummary) -> Markup:
     """What was done."""
-    return tag("section", tag("h2", "Methods"), methods_text(summary))
+    text = methods_text(summary, ledger.surrogates(summary.campaign.id))
+    return tag("section", tag("h2", "Methods"), text)
 
 
 def changes(ledger: LedgerReader, summary: CampaignSummary) -> Markup:

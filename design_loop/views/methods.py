@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from design_loop.ledger import Surrogate
 from design_loop.summary import CampaignSummary
 from design_loop.views.html import Markup, join, tag
-from design_loop.views.naming import host_of, proposer_of, unit
+from design_loop.views.methods_space import space
+from design_loop.views.naming import proposer_of, short, unit
 
 _PROPOSERS = {
     "random": "random configurations of the rules, none twice",
@@ -27,10 +29,17 @@ _ORDERS = {
 }
 
 
-def methods(summary: CampaignSummary) -> Markup:
-    """The method of a campaign from its recorded settings."""
+def methods(summary: CampaignSummary, surrogates: Sequence[Surrogate]) -> Markup:
+    """The method of a campaign from its recorded settings.
+
+    Parameters
+    ----------
+    summary : CampaignSummary
+    surrogates : sequence of Surrogate
+        Its own, oldest first: what was fitted, where the settings leave that open.
+    """
     config = summary.campaign.config
-    parts = [_space(summary, config), _proposing(summary, config), _screening(summary, config),
+    parts = [space(summary), _proposing(summary, config), _screening(summary, config, surrogates),
              _verifying(summary, config), _learning(summary, config)]  # fmt: skip
     return join(tag("p", words) for words in parts if words)
 
@@ -38,20 +47,6 @@ def methods(summary: CampaignSummary) -> Markup:
 def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     found = config.get(name)
     return found if isinstance(found, Mapping) else {}
-
-
-def _space(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
-    rules = _section(config, "rules")
-    defects = ", ".join(str(d) for d in rules.get("defects") or ())
-    low, high = rules.get("min_defects", 1), rules.get("max_defects", "?")
-    targets = "; ".join(
-        f"{t.text()} {unit(summary.campaign, t.property)}".strip() for t in summary.targets
-    )
-    return (
-        f"Defect configurations of {host_of(summary.campaign)} with {low} to {high} point defects "
-        f"({defects}) were searched for {targets}. Configurations that the host's symmetry group "
-        "carries into each other count as one."
-    )
 
 
 def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
@@ -94,8 +89,10 @@ def _adapting(generation: Mapping[str, Any]) -> str:
     )
 
 
-def _screening(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
-    selection, surrogate = _section(config, "selection"), _section(config, "surrogate")
+def _screening(
+    summary: CampaignSummary, config: Mapping[str, Any], surrogates: Sequence[Surrogate]
+) -> str:
+    selection = _section(config, "selection")
     quantile = selection.get("quantile")
     share = f"the best {100 * quantile:g} %" if isinstance(quantile, (int, float)) else "the best"
     order = str(selection.get("strategy", "quantile"))
@@ -105,11 +102,42 @@ def _screening(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
     again = ", and anew the most promising of those that earlier rounds had not selected"
     reconsidered = again if selection.get("reconsider") and summary.planned > 1 else ""
     return (
-        f"A surrogate (kind {surrogate.get('kind', '?')}) predicted every new candidate"
+        f"A surrogate ({_fitted(config, surrogates)}) predicted every new candidate"
         f"{reconsidered}, with a calibrated spread; {share} {_ORDERS.get(order, order)} were kept, "
         f"and up to {selection.get('budget', '?')} per round of them chosen with a weight of "
         f"{selection.get('diversity', '?')} on diversity{exploring}."
+        f"{_distrusting(summary, selection)}"
     )
+
+
+def _fitted(config: Mapping[str, Any], surrogates: Sequence[Surrogate]) -> str:
+    """What the surrogates were made of: a kind per property, several where refits differ."""
+    kinds: dict[str, dict[str, None]] = {}
+    for surrogate in surrogates:
+        for name, entry in _section(surrogate.manifest, "properties").items():
+            if isinstance(entry, Mapping) and entry.get("model"):
+                kinds.setdefault(name, {})[str(entry["model"])] = None
+    asked = str(_section(config, "surrogate").get("kind", "?"))
+    best = "the kind with the smallest cross-validated error"
+    if not kinds:
+        return best if asked == "auto" else f"kind {asked}"
+    words = ", ".join(f"{short(name)} by {', later '.join(found)}" for name, found in kinds.items())
+    return f"{words}: {best}, chosen with every fit" if asked == "auto" else words
+
+
+def _distrusting(summary: CampaignSummary, selection: Mapping[str, Any]) -> str:
+    """What was done where the surrogate was not to be trusted, if anything."""
+    rest = "left to the share for its spread" if selection.get("exploration") else "not chosen"
+    said = {
+        "avoid": " What lay outside of its labels was taken last of all.",
+        "explore": " What lay outside of its labels was left to the share for its spread, and came "
+        "first there.",
+    }.get(str(selection.get("out_of_domain")), "")
+    limits = ", ".join(
+        f"{most:g} {unit(summary.campaign, name)}".strip() + f" of {short(name)}"
+        for name, most in _section(selection, "max_std").items()
+    )
+    return f"{said} Candidates with a spread above {limits} were {rest}." if limits else said
 
 
 def _verifying(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
@@ -138,7 +166,8 @@ def _oracle(stage: Mapping[str, Any]) -> str:
     kind, settings = str(stage.get("kind", "?")), _section(stage, "settings")
     name = _ORACLES.get(kind, kind)
     if kind == "ase":
-        name = f"{settings.get('calculator', 'an ASE calculator')} (ASE)"
+        version = f"; {settings['version']}" if settings.get("version") else ""
+        name = f"{settings.get('calculator', 'an ASE calculator')} (ASE{version})"
     elif kind == "xtb":
         name = f"{settings.get('method', 'GFN1-xTB')} (tblite)"
     elif kind == "external":
