@@ -150,7 +150,8 @@ def _verifying(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
         )
     f = summary.funnel
     counted = f"{f.verified} labels, {f.failed} given up after retries"
-    *cheap, last = (oracle, *(oracle.get("then") or ()))
+    stages: list[Mapping[str, Any]] = [oracle, *(oracle.get("then") or ())]
+    *cheap, last = stages
     if not cheap:
         return f"The chosen were verified by {_oracle(last)}: {counted}."
     before = ", then ".join(_oracle(stage) for stage in cheap)
