@@ -24,11 +24,18 @@ def doctor(
     campaign: Annotated[
         str, typer.Argument(metavar="ID", help="Campaign, or the beginning of its id.")
     ],
-    fix: Annotated[bool, typer.Option("--fix", help="Mend what the program can mend.")] = False,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix", help="Mend what the program can mend; nothing of it under a living driver."
+        ),
+    ] = False,
     retry: Annotated[
         bool,
         typer.Option(
-            "--retry-quarantined", help="Let oracle calls that were given up be tried anew."
+            "--retry-quarantined",
+            help="Let oracle calls that were given up be tried anew, by the step verify that runs "
+            "or the next one; also under a living driver.",
         ),
     ] = False,
     workdir: WorkdirOption = WORKDIR,
@@ -37,7 +44,9 @@ def doctor(
 ) -> None:
     """Explain the state of a campaign and mend it; exit code 1 if something is left to do.
 
-    Nothing finished is ever changed or deleted, and nothing is done under a living driver.
+    It mends what a dead driver left: lease, claims, an open step, unfinished folders. Steps that
+    failed, a damaged ledger and lost models it only explains. Nothing finished is ever changed or
+    deleted.
     """
     from design_loop.doctor import examine
     from design_loop.ledger import Ledger
@@ -80,7 +89,10 @@ def doctor(
 def _print(diagnosis: Diagnosis, released: list[str]) -> None:
     typer.echo(f"{diagnosis.campaign}: {diagnosis.summary}")
     if released:
-        typer.echo(f"{len(released)} oracle calls are tried anew by the next step verify")
+        typer.echo(
+            f"{len(released)} oracle calls are tried anew by the step verify that runs, "
+            "or the next one"
+        )
     for finding in diagnosis.findings:
         typer.echo(f"{finding.severity}: {finding.check}: {finding.what}")
         if finding.mended:

@@ -55,8 +55,8 @@ def examine(ledger: Ledger, campaign: str, *, mend: bool = False) -> Diagnosis:
     campaign : str
         Its id.
     mend : bool
-        Do what the findings offer. Nothing is done under a living driver, and nothing finished is
-        ever changed or deleted.
+        Do what the findings offer. None offers anything under a living driver, and nothing finished
+        is ever changed or deleted.
     """
     findings = []
     for check in CHECKS:

@@ -12,7 +12,16 @@ from design_loop.ledger import CampaignState, Ledger, StepState
 
 def check_soundness(ledger: Ledger, campaign: str) -> Iterator[Finding]:
     """Damaged pages and rows that point nowhere."""
-    for line in ledger.damage():
+    damage = ledger.damage()
+    if damage is None:
+        yield Finding(
+            "ledger",
+            Severity.INFO,
+            "the ledger is in PostgreSQL, whose soundness is not examined here",
+            "its administrator's pg_amcheck does",
+        )
+        return
+    for line in damage:
         yield Finding(
             "ledger",
             Severity.ERROR,
@@ -94,7 +103,7 @@ def check_calls(ledger: Ledger, campaign: str) -> Iterator[Finding]:
             f"{count} oracle calls are in quarantine ({kind}); the last: {last.candidate}: "
             f"{last.failure.error}",
             _ADVICE.get(kind, "see the whole trace with --format json")
-            + "; --retry-quarantined lets the next round try them anew",
+            + "; --retry-quarantined lets them be tried anew, also while the campaign runs",
         )
 
 

@@ -48,14 +48,14 @@ class LedgerRepair(LedgerControl):
             keys = connection.execute(select(c.key).where(c.campaign == campaign)).scalars().all()
             return sorted(set(keys) - set(claims.holders(connection, keys)))
 
-    def damage(self) -> list[str]:
+    def damage(self) -> list[str] | None:
         """Return what the database says of its own soundness; nothing where it is sound.
 
         SQLite's pages and indexes are read completely. PostgreSQL watches foreign keys by itself
-        and has its administrator for the rest.
+        and has its administrator for the rest: None, it was not examined.
         """
         if self._database.file is None:
-            return []
+            return None
         with self._database.read() as connection:
             pages = connection.exec_driver_sql("PRAGMA integrity_check(20)").scalars().all()
             dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").all()

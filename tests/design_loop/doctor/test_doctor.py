@@ -124,6 +124,27 @@ def test_a_living_driver_is_left_alone(ledger, selected, tmp_path):
     assert (tmp_path / selected / "adapters" / ".unfinished-x").is_dir()
 
 
+def test_what_was_given_up_is_released_under_a_living_driver_and_nothing_else_is_done(
+    ledger, selected, tmp_path
+):
+    (tmp_path / selected / "adapters" / ".unfinished-x").mkdir(parents=True)
+    ledger.set_campaign_state(selected, CampaignState.RUNNING)
+    ledger.record_failure(selected, 1, "k0", "call-0", "it broke", final=True, kind="Timeout")
+    with Ledger(ledger.where) as driver, driver.lease(selected):
+        assert [c.candidate for c in driver.pending_oracle(selected, 1)] == ["k1"]
+        driver.claim_calls(selected, ["call-1"])
+        command = ["campaign", "doctor", selected, "--store", ledger.where]
+        shown = CliRunner().invoke(app, [*command, "--fix", "--retry-quarantined"])
+        assert "1 oracle calls are tried anew by the step verify that runs" in shown.output
+        assert "mended" not in shown.output
+        # What the step verify asks before it ends: it goes on with the call.
+        assert {c.candidate for c in driver.pending_oracle(selected, 1)} == {"k0", "k1"}
+        assert set(driver.call_holders(["call-0", "call-1"])) == {"call-1"}
+        assert driver.lease_state(selected).living
+    assert ledger.campaign(selected).state is CampaignState.RUNNING
+    assert (tmp_path / selected / "adapters" / ".unfinished-x").is_dir()
+
+
 def test_a_failed_step_is_explained(ledger, selected):
     with pytest.raises(ValueError), ledger.step(selected, 1, "verify"):
         raise ValueError("no such pseudopotential")
