@@ -291,8 +291,9 @@ def _read(root: Path | Bucket, name: str) -> Adapter | None:
         content = json.loads(manifest.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    with told(name, resolved):
-        return Adapter(name, resolved, check_manifest(content, resolved))
+    place = resolved_root / name  # a link to a neighbour is another name for it
+    with told(name, place):
+        return Adapter(name, resolved, check_manifest(content, place))
 
 
 def _plain_file(path: Path, folder: Path) -> bool:

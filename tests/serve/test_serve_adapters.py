@@ -189,6 +189,15 @@ def test_links_out_of_the_root_are_not_followed(tmp_path):
         store.folder(store.get(third.name))
 
 
+def test_an_adapter_goes_by_no_other_name(tmp_path):
+    folder = publish(tmp_path)
+    (tmp_path / "newest").symlink_to(folder)
+    store = AdapterStore([tmp_path])
+    with pytest.raises(AdapterDamagedError, match=f"adapter newest: .*its name is {folder.name}"):
+        store.get("newest")
+    assert [adapter.name for adapter in store] == [folder.name]
+
+
 def test_a_root_that_is_itself_a_link_is_fine(tmp_path):
     name = publish(tmp_path / "real").name
     (tmp_path / "link").symlink_to(tmp_path / "real")
