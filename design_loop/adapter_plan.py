@@ -144,6 +144,9 @@ def plan_adapter(config: CampaignConfig, gpus: int | None, gpu_bytes: float) -> 
     resources = replace(resources, workers=gpus or resources.workers, gpus=1)
     shape, base_source = _shape(config.base_model)
     lengths, token_source = _lengths(config)
+    longest = h.max_length or int(lengths[:, 0].max())
+    taken = lengths[lengths[:, 0] <= longest]  # training leaves out the others
+    lengths = taken if len(taken) else lengths
     tokens, answer = (int(n) for n in lengths.max(0))
     limit = shape.max_position_embeddings
     share = -(-h.batch_size // resources.workers)
@@ -171,6 +174,12 @@ def plan_adapter(config: CampaignConfig, gpus: int | None, gpu_bytes: float) -> 
             plan,
             problem=f"requests of {tokens} tokens do not fit the model's {limit}",
             advice="generation.format: compact, or a smaller supercell",
+        )
+    if tokens > longest:
+        return replace(
+            plan,
+            problem=f"requests of {tokens} tokens are longer than adapter.max_length, {longest}",
+            advice=f"adapter.max_length: {tokens}",
         )
     try:
         check_settings(h, resources)

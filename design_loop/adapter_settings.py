@@ -28,10 +28,13 @@ if TYPE_CHECKING:
 #: Options whose names are not those of their keys.
 _OPTIONS = {
     ("adapter", "max_seconds"): "--max-minutes",
+    ("adapter", "target_modules"): "--target-module",
     ("resources", "train_workers"): "--workers",
     ("resources", "train_cpus"): "--cpus",
     ("resources", "train_gpus"): "--gpus",
     ("resources", "train_sharding"): "--sharding",
+    ("resources", "train_checkpoint_seconds"): "--checkpoint-seconds",
+    ("resources", "train_max_failures"): "--max-failures",
     ("resources", "train_storage"): "--storage",
 }
 

@@ -133,6 +133,7 @@ def lora_of(section: AdapterConfig, rate_share: float = 1.0) -> LoraHyperparamet
         rank=a.rank,
         alpha=a.alpha,
         dropout=a.dropout,
+        target_modules=a.target_modules,
         learning_rate=a.learning_rate * rate_share,
         schedule=a.schedule,
         warmup=a.warmup,
@@ -143,6 +144,7 @@ def lora_of(section: AdapterConfig, rate_share: float = 1.0) -> LoraHyperparamet
         micro_tokens=a.micro_tokens,
         bf16=a.bf16,
         gradient_checkpointing=a.gradient_checkpointing,
+        max_length=a.max_length,
         length_pool=a.length_pool,
         quantization=a.quantization,
     )
@@ -161,6 +163,8 @@ def training_resources(section: ResourcesConfig) -> Resources:
         workers=section.train_workers,
         cpus=section.train_cpus,
         gpus=section.train_gpus,
+        max_failures=section.train_max_failures,
+        checkpoint_seconds=section.train_checkpoint_seconds,
         sharding=section.train_sharding,
         storage=section.train_storage,
     )

@@ -147,7 +147,7 @@ def add_lora(
     Raises
     ------
     ModelError
-        If the parent is no adapter of the same rank.
+        If the parent is no adapter of the same rank and layers.
     """
     from peft import LoraConfig, PeftConfig, get_peft_model, load_peft_weights
     from peft import set_peft_model_state_dict as set_weights
@@ -165,6 +165,11 @@ def add_lora(
             raise ModelError(f"the parent {spec.parent} has rank {config.r}, {h.rank} is asked for")
         if not isinstance(config, LoraConfig):
             raise ModelError(f"the parent {spec.parent} is no LoRA adapter")
+        if config.target_modules != (wanted := lora_config(base, h).target_modules):
+            raise ModelError(
+                f"the parent {spec.parent} updates {_listed(config.target_modules)}; "
+                f"{_listed(wanted)} is asked for"
+            )
         if weights is None:
             weights = load_peft_weights(str(spec.parent), device="cpu")
     # Updates are kept in float32 also over a bfloat16 base: small steps would vanish.
@@ -183,10 +188,23 @@ def add_lora(
 
 
 def lora_config(base: Any, h: LoraHyperparameters) -> Any:
-    """Configuration of a fresh update."""
+    """Configuration of a fresh update.
+
+    Raises
+    ------
+    ModelError
+        If the base has no such layers.
+    """
     from peft import LoraConfig
 
-    targets = linear_names(base) if h.target_modules == "all-linear" else h.target_modules
+    known = linear_names(base)
+    targets = known if h.target_modules == "all-linear" else h.target_modules
+    missing = [] if isinstance(targets, str) else [t for t in targets if t not in known]
+    if missing:
+        raise ModelError(
+            f"target_modules: the base has no linear layer {', '.join(missing)}; it has "
+            f"{', '.join(known)}"
+        )
     return LoraConfig(
         r=h.rank,
         lora_alpha=h.alpha,
@@ -194,6 +212,10 @@ def lora_config(base: Any, h: LoraHyperparameters) -> Any:
         target_modules=targets if isinstance(targets, str) else list(targets),
         task_type="CAUSAL_LM",
     )
+
+
+def _listed(modules: Any) -> str:
+    return modules if isinstance(modules, str) else ", ".join(sorted(modules or ()))
 
 
 def checkpoint_activations(base: Any) -> None:

@@ -31,7 +31,8 @@ class LoraHyperparameters:
     dropout : float
         In front of the update.
     target_modules : str or tuple of str
-        Layers that get an update; ``all-linear`` for every one but the output.
+        Layers that get an update, by the last part of their names; ``all-linear`` for every one
+        but the output. Text of another kind is a pattern of whole names.
     learning_rate, schedule, warmup, final_lr
         Peak, course (cosine, linear, constant), share of the run with a rising rate, last rate as a
         share of the peak.
@@ -49,7 +50,7 @@ class LoraHyperparameters:
     gradient_checkpointing : bool
         Recompute activations in the backward pass: less memory, a third more time.
     max_length : int or None
-        Longer examples are left out; None for the model's context length.
+        Longer examples are left out; None for the model's context length, which always holds.
     length_pool : int
         Batches among which examples are sorted by length, to save padding; 1 for none.
     quantization : str

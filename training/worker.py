@@ -91,12 +91,14 @@ class _Run:
         examples = source(epoch, self.spec.seed)
         if source is self.spec.source and self.data_hash is None:
             self.data_hash = examples_hash(examples)
-        limit = self.h.max_length or getattr(self.model.config, "max_position_embeddings", None)
+        context = getattr(self.model.config, "max_position_embeddings", None)
+        limit = min((n for n in (self.h.max_length, context) if n), default=None)
         encoded = encode(examples, self.tokenizer, limit)
         if not encoded:
             raise ModelError(
                 f"none of {len(examples)} training examples fits {limit} tokens: use the compact "
-                "format, a smaller supercell or a model with a longer context"
+                "format, a smaller supercell, "
+                + ("a larger max_length" if limit != context else "a model with a longer context")
             )
         if len(encoded) < len(examples) and self.parallel.rank == 0:
             logger.warning(

@@ -123,6 +123,14 @@ def train(
     dropout: Annotated[
         float | None, typer.Option(help="In front of the update.", show_default="0.05")
     ] = None,
+    target_module: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Layers that get an update, such as q_proj; repeatable.",
+            show_default="all-linear: every one but the output",
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Instructions per step.", show_default="32")
     ] = None,
@@ -131,6 +139,13 @@ def train(
         typer.Option(
             help="Most tokens of a worker's forward pass; gradients of more are accumulated.",
             show_default="8192",
+        ),
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            help="Longer instructions, answers included, are left out, tokens.",
+            show_default="what the model can read",
         ),
     ] = None,
     length_pool: Annotated[
@@ -182,6 +197,13 @@ def train(
             show_default="below --out",
         ),
     ] = None,
+    checkpoint_seconds: Annotated[
+        float | None, typer.Option(help="Time between checkpoints, s.", show_default="60")
+    ] = None,
+    max_failures: Annotated[
+        int | None,
+        typer.Option(help="Restarts from a checkpoint after a worker died.", show_default="3"),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of everything random.", show_default="0")
     ] = None,
@@ -209,8 +231,10 @@ def train(
             "rank": rank,
             "alpha": alpha,
             "dropout": dropout,
+            "target_modules": _modules(target_module),
             "batch_size": batch_size,
             "micro_tokens": micro_tokens,
+            "max_length": max_length,
             "length_pool": length_pool,
             "bf16": bf16,
             "gradient_checkpointing": gradient_checkpointing,
@@ -222,6 +246,8 @@ def train(
             "train_gpus": gpus,
             "train_sharding": _plain(sharding),
             "train_storage": storage,
+            "train_checkpoint_seconds": checkpoint_seconds,
+            "train_max_failures": max_failures,
         },
     )
     spec = dataset_spec(
@@ -251,6 +277,10 @@ def train(
 
 def _plain(choice: StrEnum | None) -> str | None:
     return None if choice is None else choice.value
+
+
+def _modules(names: list[str] | None) -> list[str] | str | None:
+    return "all-linear" if names == ["all-linear"] else names or None
 
 
 @app.command("list")

@@ -43,7 +43,18 @@ def _surrogate_kind(value: str) -> str:
     return value
 
 
+def _modules(value: Any) -> Any:
+    if value == "all-linear":
+        return value
+    names = value if isinstance(value, (list, tuple)) else ()
+    if not names or not all(isinstance(name, str) and name.isidentifier() for name in names):
+        raise ValueError("write all-linear, or a list of layers such as [q_proj, v_proj]")
+    return tuple(names)
+
+
 SurrogateKind = Annotated[str, AfterValidator(_surrogate_kind)]
+
+TargetModules = Annotated[str | tuple[str, ...], BeforeValidator(_modules)]
 
 Supercell = Annotated[
     tuple[int, int, int],
@@ -108,6 +119,11 @@ class AdapterConfig(Section):
         "cosine", description="course of the learning rate"
     )
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps with a rising rate")
+    target_modules: TargetModules = Field(
+        "all-linear",
+        description="layers that get an update, by the last part of their names ([q_proj, "
+        "v_proj]); all-linear for every one but the output",
+    )
     epochs: float = Field(10, gt=0, le=10_000, description="passes over the instructions")
     max_steps: int | None = Field(None, ge=1, description="at most so many optimizer steps")
     max_seconds: float | None = Field(None, gt=0, description="at most so long, s")
@@ -126,6 +142,13 @@ class AdapterConfig(Section):
         ge=1,
         le=10_000_000,
         description="most tokens of a worker's forward pass; gradients of more are accumulated",
+    )
+    max_length: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description="longer instructions, their answers included, are left out, tokens; by "
+        "default what the model can read, and never more",
     )
     length_pool: int = Field(
         16,
@@ -218,6 +241,12 @@ class ResourcesConfig(Section):
     train_gpus: float = Field(0, ge=0, le=64, description="GPUs per training worker")
     train_sharding: Literal["ddp", "fsdp"] = Field(
         "ddp", description="each worker holds all of the base (ddp), or a part of it (fsdp)"
+    )
+    train_checkpoint_seconds: float = Field(
+        60.0, gt=0, le=86_400, description="time between checkpoints of the training, s"
+    )
+    train_max_failures: int = Field(
+        3, ge=0, le=1000, description="restarts from the last checkpoint after a worker died"
     )
     train_storage: str | None = Field(
         None,

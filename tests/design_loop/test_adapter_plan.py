@@ -30,6 +30,22 @@ def test_the_70b_preset_fits_eight_gpus_and_not_one():
     assert "1 GPUs" in alone.problem
 
 
+def test_requests_that_training_leaves_out_are_not_planned_for():
+    config = load_preset("quickstart", check=False)
+
+    def plan(max_length):
+        adapter = config.adapter.model_copy(update={"max_length": max_length})
+        return plan_adapter(config.model_copy(update={"adapter": adapter}), 1, 80e9)
+
+    whole = plan(None)
+    shorter = plan(whole.tokens - 1)
+    assert shorter.fits and shorter.tokens < whole.tokens
+    assert plan(10**6).tokens == whole.tokens
+    none = plan(5)
+    assert f"requests of {whole.tokens} tokens are longer than adapter.max_length" in none.problem
+    assert none.advice == f"adapter.max_length: {whole.tokens}"
+
+
 def test_a_shape_that_is_written_down_is_not_asked_of_the_network(monkeypatch):
     import transformers
 

@@ -204,7 +204,9 @@ def test_adapter_train_hands_preset_and_options_to_the_training(cli, tmp_path, m
         "adapter", "train", "--data", "xtb-mos2-4x4", "--out", tmp_path / "out", "--preset",
         "quickstart", "--max-minutes", 0.5, "--micro-tokens", 512, "--length-pool", 2, "--bf16",
         "--gradient-checkpointing", "--schedule", "linear", "--workers", 2, "--cpus", 0.5,
-        "--sharding", "fsdp", "--storage", tmp_path / "runs", "--seed", 3,
+        "--sharding", "fsdp", "--storage", tmp_path / "runs", "--seed", 3, "--max-length", 99,
+        "--target-module", "q_proj", "--target-module", "v_proj", "--checkpoint-seconds", 5,
+        "--max-failures", 9,
     )  # fmt: skip
     assert "enough seen" in done.err
     [(spec, resources)] = given
@@ -213,7 +215,9 @@ def test_adapter_train_hands_preset_and_options_to_the_training(cli, tmp_path, m
     assert (h.bf16, h.gradient_checkpointing) == (True, True)
     assert (h.learning_rate, h.epochs) == (2e-3, 200)  # the preset's
     assert resources == Resources(
-        workers=2, cpus=0.5, sharding="fsdp", storage=str(tmp_path / "runs")
-    )
+        workers=2, cpus=0.5, sharding="fsdp", storage=str(tmp_path / "runs"),
+        checkpoint_seconds=5, max_failures=9,
+    )  # fmt: skip
+    assert (h.max_length, h.target_modules) == (99, ("q_proj", "v_proj"))
     assert spec.seed == 3
     assert spec.facts["properties"] == ["homo_lumo_gap", "formation_energy_per_site"]
