@@ -33,8 +33,9 @@ ERRORS = {
 }
 """By status. Some routes can answer only one of the reasons."""
 
-#: Answered by Ray Serve or the web framework, too: a line of text.
-_ALSO_TEXT = frozenset({400, 408, 503})
+#: Answered by Ray Serve or the web framework: a line of text. A full ingress is 503, too.
+_TEXT = frozenset({400, 408})
+_ALSO_TEXT = frozenset({503})
 _COUNT = {"type": "integer", "minimum": 0}
 _HEADERS: dict[int, dict[str, Any]] = {
     401: {"WWW-Authenticate": {"required": True, "schema": {"type": "string"}}},
@@ -121,12 +122,14 @@ def _answer(status: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"description": ERRORS[status]}
     if status in _HEADERS:
         facts["headers"] = _HEADERS[status]
-    if status in _ALSO_TEXT:
+    if status in _TEXT | _ALSO_TEXT:
         facts["content"] = {"text/plain": {"schema": {"type": "string"}}}
     return facts
 
 
 def _with_form(status: int) -> dict[str, Any]:
     facts = _answer(status)
+    if status in _TEXT:
+        return facts
     form = {"application/json": {"schema": {"$ref": f"#/components/schemas/{Error.__name__}"}}}
     return {**facts, "content": {**form, **facts.get("content", {})}}

@@ -225,6 +225,11 @@ def test_each_route_names_its_answer_and_its_errors(served, keyed):
         errors |= set() if route in UNCHECKED else {422}
         assert {int(s) for s in operation["responses"]} == errors | {status}, route
         unwell = {503} if route == "GET /healthz" else set()
+        lines = {400, 408}  # of the web framework and of Ray Serve
+        assert {tuple(operation["responses"][str(s)]["content"]) for s in lines} == {
+            ("text/plain",)
+        }
+        errors -= lines
         assert {form(operation, s) for s in errors - unwell} == {"Error"}, route
         assert all(form(operation, s) == "Health" for s in unwell)
     # The web framework's own form of an error is nowhere.
