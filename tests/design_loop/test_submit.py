@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -134,6 +135,28 @@ def test_a_job_runs_the_campaign_to_its_end_on_the_cluster(cluster, tmp_path):
         # Only the cluster drives it: this process asks and looks, nothing more.
         wait_until_done()
         ledger.extend(made.campaign, rounds=1)
-        submit(None, made.campaign, **place, wait_s=240)
+        _submit_and_die(made.campaign, cluster, place)
         wait_until_done()
         assert [r.number for r in ledger.rounds(made.campaign)] == [0, 1, 2]
+
+
+def _submit_and_die(campaign: str, cluster: str, place: dict[str, str]) -> None:
+    """Submit by the command line, and kill that as soon as the cluster has the job."""
+    from ray.job_submission import JobSubmissionClient
+
+    jobs = JobSubmissionClient(cluster)
+    before = len(jobs.list_jobs())
+    submitter = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "design_loop.cli", "campaign", "submit", "--resume", campaign),
+            *(part for name, value in place.items() for part in (f"--{name}", value)),
+        ],
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    while len(jobs.list_jobs()) == before:
+        assert time.monotonic() < end
+        assert submitter.poll() is None, "it ended before there was a job"
+        time.sleep(0.05)
+    os.killpg(submitter.pid, signal.SIGKILL)
+    assert submitter.wait(20) == -signal.SIGKILL, "it had ended by itself"

@@ -32,10 +32,10 @@ BUDGET = 4
 
 
 @contextmanager
-def _driver(folder: Path, action: str):
+def _driver(folder: Path, action: str, seconds: float = SECONDS):
     command = [sys.executable, "-m", "tests.design_loop.campaign.steered_driver"]
     process = subprocess.Popen(
-        [*command, str(folder), action, str(SECONDS)], stderr=subprocess.PIPE, text=True
+        [*command, str(folder), action, str(seconds)], stderr=subprocess.PIPE, text=True
     )
     try:
         yield process
@@ -154,6 +154,43 @@ def test_a_fork_begins_with_its_parents_labels_and_models(steered):
     after = (folder / "runs" / "oracle_calls.log").read_text().split()
     assert Counter(after).most_common(1)[0][1] == 1
     assert len(after) == len(before) + len(fresh)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_fork_of_a_running_campaign_takes_what_is_there_and_disturbs_nobody(tmp_path):
+    write_steered(tmp_path)
+    store = tmp_path / "runs" / "ledger.sqlite"
+    with _driver(tmp_path, "start", seconds=3.0):
+        _until(store.exists, "a ledger")
+        ledger = Ledger(store)
+        parent = _until(lambda: [c.id for c in ledger.campaigns()], "a campaign")[0]
+        _until(lambda: _labels(ledger, parent, 1), "a label")
+        lease = ledger.lease_state(parent)
+        config = with_targets(
+            steering.current_config(ledger, parent), ["homo_lumo_gap=0.2..0.5"], "deep"
+        )
+        made = fork_campaign(ledger, parent, config, tmp_path / "runs", keep_models=True)
+        taken = {x.candidate: dict(x.properties) for x in ledger.inherited(made.campaign)}
+        assert 0 < made.labels == len(taken) < BUDGET
+        assert ledger.lease_state(parent).owner == lease.owner
+        assert ledger.campaign(parent).state is CampaignState.RUNNING
+        # Run beside the parent, which still computes.
+        assert drive(tmp_path, made.campaign).campaign.state is CampaignState.DONE
+    with ledger:
+        assert ledger.campaign(parent).state is CampaignState.DONE
+        whole = {x.candidate: dict(x.properties) for x in _labels(ledger, parent, 1)}
+        assert len(whole) == BUDGET
+        # What the parent found out afterwards is its own; what was taken over was not touched.
+        assert {key: whole[key] for key in taken} == taken
+        inherited = {x.candidate for x in ledger.inherited(made.campaign)}
+        assert inherited == set(taken)
+        found = {x.candidate for x in _labels(ledger, made.campaign, 1)}
+        assert len(found) == BUDGET
+        assert not found & inherited
+    computed = Counter((tmp_path / "runs" / "oracle_calls.log").read_text().split())
+    assert set(computed.values()) == {1}
+    assert set(computed) == set(whole) | found
 
 
 @pytest.mark.slow
