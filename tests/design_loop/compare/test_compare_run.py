@@ -42,18 +42,20 @@ def test_arms_run_once_each_at_equal_budgets_without_a_language_model(tmp_path):
     first = compare(task, ["random"], 1, out, drive=drive)
     assert begun == ["random"]
     assert heavy & set(sys.modules) == before
-    both = compare(task, ["random", "nearest"], 1, out, drive=drive)
-    assert begun == ["random", "nearest"]  # the first was not run again
-    assert both[0] == first[0]
-    assert [o.proposals for o in both] == [16, 16]
-    assert [o.samples for o in both] == [16, 16]
-    assert [len(o.calls) for o in both] == [4, 4]
-    assert all(c.new for c in both[0].calls)
-    assert not any(c.new for c in both[1].calls)
-    seconds = [c.seconds for c in both[0].calls]
+    arms = ["random", "genetic", "tpe", "nearest"]
+    found = compare(task, arms, 1, out, drive=drive)
+    assert begun == arms  # the first was not run again
+    assert found[0] == first[0]
+    assert [o.arm for o in found] == arms
+    assert [o.proposals for o in found] == [16] * 4
+    assert [o.samples for o in found] == [16] * 4
+    assert [len(o.calls) for o in found] == [4] * 4
+    assert all(c.new for o in found[:3] for c in o.calls)
+    assert not any(c.new for c in found[3].calls)
+    seconds = [c.seconds for c in found[0].calls]
     assert seconds == sorted(seconds)
-    assert 0 < seconds[0] <= seconds[-1] < both[0].seconds
-    assert len(list(csv.DictReader((out / "compare.csv").open()))) == 8
+    assert 0 < seconds[0] <= seconds[-1] < found[0].seconds
+    assert len(list(csv.DictReader((out / "compare.csv").open()))) == 16
     assert (out / "compare.html").stat().st_size > 3000
     with Ledger(out / "ledger.sqlite", create=False) as ledger:
         for campaign in ledger.campaigns():
