@@ -52,18 +52,22 @@ class Served:
         Gets configuration, keys, surrogate and logs.
     settings : dict
         Of `serve.config.ServeConfig`, beyond base model, surrogate and keys.
+    per_minute : int
+        Requests of the second key, which soon gets a 429; the first may ask as often as it likes.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: dict[str, Any] | None = None, *, per_minute: int = 20
+    ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         surrogate = folder / "surrogate"
         if not surrogate.exists():
             made_up_surrogate(surrogate)
         keys = KeyFile(folder / "keys.json")
-        # One key that may ask as often as it likes, one that soon gets a 429.
         self.keys = [
-            keys.create(f"key {rate}", ("read", "design"), rate)[0] for rate in (1_000_000, 20)
+            keys.create(f"key {rate}", ("read", "design"), rate)[0]
+            for rate in (1_000_000, per_minute)
         ]
         config = {
             "base_model": resolve_base("small"),

@@ -25,7 +25,9 @@ def benchmarks():
 @pytest.fixture(scope="module")
 def server(benchmarks, tmp_path_factory):
     *_, served = benchmarks
-    with served.Served(tmp_path_factory.mktemp("load"), {"surrogate_replicas": 2}) as server:
+    folder = tmp_path_factory.mktemp("load")
+    # Few enough that 20 s at the rate of a machine with other work to do bring more.
+    with served.Served(folder, {"surrogate_replicas": 2}, per_minute=5) as server:
         yield server
 
 
@@ -33,14 +35,15 @@ def test_overload_is_refused_and_gone_when_it_ends(benchmarks, server):
     load, *_ = benchmarks
     options = argparse.Namespace(seed=0, seconds=20, capacity_seconds=5, users=16, times=2.0)
     report = load.measure(server, options)
+    print(report)
     assert report["others"] == []
     assert report["statuses"]["200"] > 0
-    # One of the two keys may ask twenty times a minute only.
+    # One of the two keys may ask five times a minute only.
     assert report["statuses"].get("429", 0) > 0
     assert report["without_retry_after"] == 0
-    assert report["recovered_s"] is not None
+    assert report["recovered_s"] is not None and report["recovered_s"] < 60
     # Of 5 GiB; the key-value cache of 1 GiB is touched bit by bit, and nothing else heaps up.
-    assert report["memory"]["growth_mib"] < 1024
+    assert report["memory"]["growth_mib"] < 512
 
 
 def test_no_request_is_lost_with_a_replica(benchmarks, server):
