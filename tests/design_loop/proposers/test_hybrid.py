@@ -58,8 +58,19 @@ def test_walks_never_rise_and_end_at_what_is_new_and_allowed(context_of, rules):
     assert all(context.config.rules.violation(c) is None for c in ends)
 
 
+class Flat(KnownSurrogate):
+    """To which all configurations are as good."""
+
+    def predict(self, configurations):
+        rows = [{"homo_lumo_gap": 1.0}] * len(configurations)
+        spread = [{"homo_lumo_gap": 0.1}] * len(configurations)
+        return RemotePredictions(rows, spread, [False] * len(rows), ("homo_lumo_gap",), "flat")
+
+
 def test_what_is_known_or_said_twice_leaves_its_place_for_something_new(context_of):
+    """Even where nothing is better: it would be dropped where it stands."""
     context = context_of()
+    context.services = Flat()
     known = known_keys(context)
     # Pairs have hardly a neighbour that the dataset lacks.
     old = [r.configuration for r in context.dataset if r.configuration.n_defects == 4][:4]
@@ -69,15 +80,10 @@ def test_what_is_known_or_said_twice_leaves_its_place_for_something_new(context_
     ends = [c.key for c in refine(context, starts, Scorer(context), known, context.rng(1, 3))]
     assert len(set(ends)) == len(starts)
     assert not known & set(ends)
+    assert ends[4:6] == [c.key for c in fresh]
 
 
 def test_where_nothing_is_better_an_answer_stays_as_it_is(context_of):
-    class Flat(KnownSurrogate):
-        def predict(self, configurations):
-            rows = [{"homo_lumo_gap": 1.0}] * len(configurations)
-            spread = [{"homo_lumo_gap": 0.1}] * len(configurations)
-            return RemotePredictions(rows, spread, [False] * len(rows), ("homo_lumo_gap",), "flat")
-
     context = context_of()
     context.services = Flat()
     starts = _starts(context)
