@@ -13,7 +13,7 @@ from tiny_language_model import digit_examples, write_tiny_base
 from defects.errors import ModelError
 from training.epochs import epoch_batches
 from training.examples import encode
-from training.model import add_lora, base_of, weight_files
+from training.model import add_lora, base_of, use_bf16, weight_files
 from training.objective import AnswerLoss
 from training.parallel import Parallel, optimizer_state, set_optimizer_state, trained_weights
 from training.sources import JsonlSource
@@ -33,18 +33,18 @@ def spec_of(base, **changes):
     return AdapterSpec(base, JsonlSource("unused"), "unused", hyperparameters=replace(H, **changes))
 
 
-def run(spec, sharding="ddp", rank=0, world=1, *, n_steps=4, stop_at=None):
+def run(spec, sharding="ddp", rank=0, world=1, *, n_steps=4, stop_at=None, bf16=False):
     """Weights of the update and losses after some steps, from scratch."""
     parallel = Parallel(sharding, CPU, rank, world)
 
     def build(weights=None):
-        model, tokenizer = base_of(spec, CPU, bf16=False, empty=parallel.sharded)
+        model, tokenizer = base_of(spec, CPU, bf16=bf16, empty=parallel.sharded)
         model = add_lora(model, spec, weights)
         files = weight_files(spec.base) if parallel.sharded else ()
         objective = parallel.place(AnswerLoss(model), files)
         pad = tokenizer.pad_token_id
         return model, tokenizer, Steps(objective, spec.hyperparameters, parallel, pad_id=pad,
-                                       bf16=False)  # fmt: skip
+                                       bf16=bf16)  # fmt: skip
 
     model, tokenizer, steps = build()
     encoded = encode(digit_examples(23, 0), tokenizer)
@@ -90,6 +90,26 @@ def test_memory_is_saved_without_changing_the_result(base, alone, change):
     assert losses == pytest.approx(alone[1], abs=1e-5)
 
 
+def test_bfloat16_computes_what_float32_does_on_float32_weights(base, alone, monkeypatch):
+    seen = set()
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(*args, **options):
+        found = attend(*args, **options)
+        seen.add(found.dtype)
+        return found
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", watched)
+    spec = spec_of(base, bf16=True)
+    weights, losses = run(spec, bf16=use_bf16(spec.hyperparameters, CPU))
+    assert seen == {torch.bfloat16}
+    # Small steps would vanish in bfloat16's eight bits: what is trained is float32.
+    assert {w.dtype for w in weights.values()} == {torch.float32}
+    assert losses == pytest.approx(alone[1], rel=5e-3)
+    assert losses[-1] < losses[0] - 0.1
+    assert difference(weights, alone[0]) > 1e-5
+
+
 def test_going_on_from_a_checkpoint_is_as_going_on(base, alone):
     weights, losses = run(spec_of(base), stop_at=2)
     assert difference(weights, alone[0]) < 1e-6
@@ -104,6 +124,29 @@ def test_the_update_is_drawn_from_the_seed_alone(base):
 
     assert difference(fresh(1), fresh(1)) == 0
     assert difference(fresh(1), fresh(2)) > 1e-2
+
+
+def test_only_the_layers_named_get_an_update(base, tmp_path):
+    spec = spec_of(base, target_modules=("q_proj", "v_proj"))
+    model = add_lora(base_of(spec, CPU, bf16=False, empty=False)[0], spec)
+    assert {name.split(".")[-4] for name in trained_weights(model)} == {"q_proj", "v_proj"}
+    model.save_pretrained(tmp_path / "parent")
+
+    def refused(spec):
+        with pytest.raises(ModelError) as error:
+            add_lora(base_of(spec, CPU, bf16=False, empty=False)[0], spec)
+        return str(error.value)
+
+    # The output is a linear layer, too, and no server takes an update of it.
+    said = refused(spec_of(base, target_modules=("q_proj", "query", "lm_head")))
+    assert "no linear layer query, lm_head; it has down_proj, " in said
+    parent = replace(spec_of(base), parent=tmp_path / "parent")
+    assert "updates q_proj, v_proj; down_proj, " in refused(parent)
+    same = replace(spec, parent=tmp_path / "parent")
+    assert difference(
+        trained_weights(model),
+        trained_weights(add_lora(base_of(same, CPU, bf16=False, empty=False)[0], same)),
+    ) == 0  # fmt: skip
 
 
 def test_weights_count_in_the_loss_and_not_in_the_evaluation(base):
