@@ -186,7 +186,7 @@ class LearnConfig(Section):
         description="without an oracle: what was selected enters with the surrogate's values",
     )
     start_from: Literal["base", "previous"] = Field(
-        "base",
+        "previous",
         description="each round's adapter: anew over all data, or on from the one before",
     )
     replay: float = Field(
@@ -207,14 +207,14 @@ class LearnConfig(Section):
         0.5, gt=0, le=1000, description="how much an instruction with surrogate values counts"
     )
     distil: int = Field(
-        0,
+        300,
         ge=0,
         le=1_000_000,
         description="so many unlabelled configurations enter with surrogate values: of ten times "
         "as many, half random and half neighbours of the best, those nearest to the targets",
     )
     near_weight: float = Field(
-        1.0,
+        10.0,
         ge=1,
         le=1000,
         description="how much more what meets all targets counts; falls off with the distance",

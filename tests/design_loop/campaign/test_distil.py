@@ -29,7 +29,7 @@ def with_distil(context, n):
 
 
 def test_without_the_setting_nothing_is_predicted(context):
-    assert distilled(context, 1, set()) == []
+    assert distilled(with_distil(context, 0), 1, set()) == []
     assert context.services.asked == 0
 
 

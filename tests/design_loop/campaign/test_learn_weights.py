@@ -34,6 +34,7 @@ def test_near_counts_more_than_far_and_what_meets_the_targets_most(config):
     assert sample_weight(config, {"homo_lumo_gap": 0.7}, None) == 1.0
 
 
-def test_by_default_distance_does_not_count():
-    config = load_preset("quickstart", check=False)
-    assert sample_weight(config, _row(0.7), None) == sample_weight(config, _row(2.0), None) == 1.0
+def test_a_weight_of_one_leaves_distance_out(config):
+    learn = config.learn.model_copy(update={"near_weight": 1.0})
+    flat = config.model_copy(update={"learn": learn})
+    assert sample_weight(flat, _row(0.7), None) == sample_weight(flat, _row(2.0), None) == 1.0
