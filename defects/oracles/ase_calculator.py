@@ -23,6 +23,7 @@ from defects.oracles.functions import (
 from defects.oracles.levels import read_levels
 from defects.oracles.relax import RelaxSettings, relax
 from defects.structures import to_atoms
+from defects.versions import module_version
 
 CODE_VERSION = "1"
 
@@ -89,7 +90,7 @@ class AseOracle:
         # Of ASE, where the calculator drives a program: that one's is in `settings.version`.
         top = importlib.import_module(settings.calculator.partition(":")[0].partition(".")[0])
         self._functions = fingerprints(settings.functions)
-        self.version = f"{CODE_VERSION}; {top.__name__} {getattr(top, '__version__', 'unknown')}"
+        self.version = f"{CODE_VERSION}; {top.__name__} {module_version(top)}"
         levels = ("fermi_level", "homo", "lumo", "homo_lumo_gap") if settings.levels else ()
         formation = FORMATION if settings.chemical_potentials else ()
         own = tuple(settings.functions)
