@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -218,8 +217,9 @@ def test_two_workers_give_the_adapter_of_one(toy, tmp_path, sharding) -> None:
     one, two = (load_file(r.path / "adapter_model.safetensors") for r in (alone, shared))
     assert one.keys() == two.keys()
     for name, weights in one.items():
-        assert abs(weights - two[name]).max() < 2e-3, name
-    assert shared.metrics["eval_loss"] == pytest.approx(alone.metrics["eval_loss"], abs=2e-3)
+        # The order in which gradients are added up is all that differs.
+        assert abs(weights - two[name]).max() < 1e-4, name
+    assert shared.metrics["eval_loss"] == pytest.approx(alone.metrics["eval_loss"], abs=1e-4)
 
 
 @pytest.mark.slow
@@ -237,38 +237,49 @@ def test_the_clock_ends_a_run_and_its_schedule(toy, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_goes_on_from_its_checkpoint(toy, tmp_path) -> None:
-    first_step: dict[int, int] = {}  # of each worker process
-    killed = threading.Event()
+def test_a_worker_that_dies_goes_on_in_the_middle_of_an_epoch(toy, tmp_path) -> None:
+    per_epoch = 10  # 300 examples, 32 a step
+    began: dict[int, int] = {}  # steps done before each worker process
+    seen: set[Path] = set()
+    lines: list[dict] = []
 
-    def kill_once(line: dict) -> None:
-        first_step.setdefault(line["pid"], line["step"])
-        saved = list(tmp_path.glob(".runs/*/checkpoint_*/state.pt"))
-        if saved and not killed.is_set():
-            killed.set()
-            os.kill(line["pid"], signal.SIGKILL)
+    def kill_who_began_with_an_epoch(line: dict) -> None:
+        lines.append(line)
+        began.setdefault(line["pid"], line["step"] - 1)
+        new = set(tmp_path.glob(".runs/*/checkpoint_*/state.pt")) - seen
+        if new and began[line["pid"]] % per_epoch == 0:
+            seen.update(new)
+            with suppress(ProcessLookupError):  # its last lines are read after its end
+                os.kill(line["pid"], signal.SIGKILL)
 
     long = replace(QUICK, max_steps=400)
     result = train_adapter(
         spec_of(toy, tmp_path, hyperparameters=long),
         Resources(threads=1, checkpoint_seconds=1),
-        on_progress=kill_once,
+        on_progress=kill_who_began_with_an_epoch,
     )
     whole = train_adapter(spec_of(toy, tmp_path / "whole", hyperparameters=long), ONE)
     assert result.metrics["eval_loss"] == pytest.approx(whole.metrics["eval_loss"], rel=0.02)
     assert result.metrics["train_loss"] == pytest.approx(whole.metrics["train_loss"], rel=0.02)
-    assert killed.is_set()
-    assert result.metrics["steps"] == 400
-    # It went on from the checkpoint, not from the start.
-    before, after = first_step.values()
-    assert before == 1 < after
+    assert (result.metrics["steps"], result.metrics["epochs"]) == (400, 40)
+    # It went on from the checkpoint, not from the start, and with the rest of that epoch.
+    first, *_, last = began.values()
+    assert first == 0 < last < 400 and last % per_epoch
+    assert all(line["epoch"] == (line["step"] - 1) // per_epoch for line in lines)
+    assert lines[-1]["pid"] != lines[0]["pid"]
     assert right_answers(toy / "base", result.path) > 0.9
 
 
 @pytest.mark.slow
-def test_what_no_retry_can_mend_is_told_at_once(toy, tmp_path) -> None:
+@pytest.mark.parametrize(
+    "max_length, said", [(500, "128 tokens: .*longer context"), (20, "20 tokens: .*max_length")]
+)
+def test_what_no_retry_can_mend_is_told_at_once(toy, tmp_path, max_length, said) -> None:
     write_examples([Example("homo: 1\n" * 100, "W")], tmp_path / "long.jsonl")
     source = JsonlSource(str(tmp_path / "long.jsonl"))
-    with pytest.raises(ModelError, match="none of 1 training examples fits 128 tokens"):
-        train_adapter(spec_of(toy, tmp_path / "adapters", source=source), ONE)
+    limited = replace(QUICK, max_length=max_length)
+    with pytest.raises(ModelError, match=f"none of 1 training examples fits {said}"):
+        train_adapter(
+            spec_of(toy, tmp_path / "adapters", source=source, hyperparameters=limited), ONE
+        )
     assert list((tmp_path / "adapters").iterdir()) == []
