@@ -69,9 +69,11 @@ def _closest(
     for number, three in enumerate(triples):
         here = (kinds == np.array(three)[:, None]).all(axis=1)
         around = np.where(here, perimeter, np.inf)
-        # Of equal perimeters the shortest longest side counts, whatever the sites' order.
-        smallest = around == around.min(axis=1, keepdims=True)
-        best = np.where(smallest, sides[2], np.inf).argmin(axis=1)
+        # Of equal perimeters the shortest longest side counts, whatever the sites' order, and then
+        # the others: sides that differ in their last bits only would give another cosine.
+        for side in (sides[2], sides[0], sides[1]):
+            around = np.where(around == around.min(axis=1, keepdims=True), side, np.inf)
+        best = around.argmin(axis=1)
         row = np.flatnonzero(here.any(axis=1))
         a, b, c = sides[:, row, best[row]]
         cosine = np.clip((a**2 + b**2 - c**2) / (2 * a * b), -1, 1)
