@@ -140,7 +140,9 @@ def test_settings_are_recorded_with_every_sample_and_asked_again_after_a_kill(tm
 
 def test_a_model_that_repeats_itself_is_noticed_and_answered(tmp_path):
     _, campaign, ledger, asked = _run(
-        tmp_path, NarrowingModel, {"rounds: 2": "rounds: 5\nlearn: {start_from: previous}"}
+        tmp_path,
+        NarrowingModel,
+        {"rounds: 2": "rounds: 5\nlearn: {start_from: previous, near_weight: 1, distil: 0}"},
     )
     with ledger:
         assert len(ledger.rounds(campaign)) == 6
