@@ -76,11 +76,11 @@ class LlmProposer:
             # What part of the answers counts is known after the first batch.
             share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
             n = min(round(missing / share), _MOST_AGAIN * config.samples)
-            before = found.countable
+            before, had = found.countable, len(found.samples)
             self._sample(context, number, plan, asking, adapter, n, batch, found)
             found.batches.append(
                 {
-                    "samples": n,
+                    "samples": len(found.samples) - had,
                     "countable": found.countable - before,
                     "temperatures": [_heated(arm.temperature, batch) for arm in plan.arms],
                 }
