@@ -161,19 +161,9 @@ class ServeClient:
         ]
 
         def sample(start: int, chunk: list[str]) -> list[list[Completion]]:
-            body: dict[str, Any] = {
-                "model": model,
-                "prompt": chunk,
-                "n": n,
-                "temperature": temperature,
-                "top_p": top_p,
-                "max_tokens": max_tokens,
-                "return_token_ids": True,
-            }
-            if seed is not None:
-                body["seed"] = (seed + start * n) % 2**63
-            if stop:
-                body["stop"] = stop
+            own_seed = None if seed is None else (seed + start * n) % 2**63
+            body = _sampling(model, n, temperature, top_p, max_tokens, own_seed, stop)
+            body["prompt"] = chunk
             if logprobs:
                 body["logprobs"] = 0
             if constraints is not None:
@@ -227,19 +217,8 @@ class ServeClient:
         ModelError
             Unknown model, refused request, or no answer after all tries.
         """
-        body: dict[str, Any] = {
-            "model": model,
-            "messages": [dict(message) for message in messages],
-            "n": n,
-            "temperature": temperature,
-            "top_p": top_p,
-            "max_tokens": max_tokens,
-            "return_token_ids": True,
-        }
-        if seed is not None:
-            body["seed"] = seed
-        if stop:
-            body["stop"] = stop
+        body = _sampling(model, n, temperature, top_p, max_tokens, seed, stop)
+        body["messages"] = [dict(message) for message in messages]
         return _samples(self._post("/v1/chat/completions", body), 1, n)[0]
 
     def predict(
@@ -358,6 +337,31 @@ def _message(reply: httpx.Response) -> str:
         return str(reply.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return reply.text[:200]
+
+
+def _sampling(
+    model: str,
+    n: int,
+    temperature: float,
+    top_p: float,
+    max_tokens: int,
+    seed: int | None,
+    stop: list[str] | None,
+) -> dict[str, Any]:
+    """What the bodies of completions and of chat completions have in common."""
+    body: dict[str, Any] = {
+        "model": model,
+        "n": n,
+        "temperature": temperature,
+        "top_p": top_p,
+        "max_tokens": max_tokens,
+        "return_token_ids": True,
+    }
+    if seed is not None:
+        body["seed"] = seed
+    if stop:
+        body["stop"] = stop
+    return body
 
 
 def _retry_after(reply: httpx.Response) -> float:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fake_status import statuses
 from ray.exceptions import ActorDiedError
 
 import serve.app as app
@@ -33,13 +34,7 @@ def swapping(monkeypatch, tmp_path):
     """Swap to `tmp_path` by a replica, while the application has these states in turn."""
 
     def swap(replica: Replica, *states: str, timeout_s: float = 5.0) -> str:
-        left = list(states)
-
-        def status(name: str) -> Any:
-            state = left.pop(0) if len(left) > 1 else left[0]
-            parts = {"d": SimpleNamespace(message="a replica's health check failed")}
-            return SimpleNamespace(status=state, deployments=parts, message="")
-
+        status = statuses(states, "a replica's health check failed")
         monkeypatch.setattr(waiting, "_status", status)
         monkeypatch.setattr(app, "check_surrogate", lambda folder: tmp_path)
         monkeypatch.setattr(app, "surrogate_app", lambda *_: None)

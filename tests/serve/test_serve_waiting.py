@@ -6,10 +6,9 @@ import os
 import signal
 import threading
 import time
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from fake_status import statuses
 from fake_surrogate import write as write_surrogate
 
 import serve.waiting as waiting
@@ -22,14 +21,7 @@ def states(monkeypatch):
     """The states that an application has in turn; the last one stays."""
 
     def have(*found: str) -> None:
-        left = list(found)
-
-        def status(name: str) -> Any:
-            state = left.pop(0) if len(left) > 1 else left[0]
-            parts = {"d": SimpleNamespace(message="a replica died")}
-            return SimpleNamespace(status=state, deployments=parts, message="")
-
-        monkeypatch.setattr(waiting, "_status", status)
+        monkeypatch.setattr(waiting, "_status", statuses(found, "a replica died"))
         monkeypatch.setattr(waiting, "POLL_S", 0.001)
 
     return have
