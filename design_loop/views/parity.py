@@ -22,6 +22,8 @@ from design_loop.views.quality import verified
 
 #: Candidates that a plot shows at most, drawn evenly from all; enough to see every shape.
 SHOWN = 4000
+#: Pair of values -> its colour, ``--h0`` to ``--h2`` of colours.css: blue, orange, violet.
+HUES = {"asked-predicted": 0, "predicted-oracle": 1, "asked-oracle": 2}
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ def parity_figures(ledger: LedgerReader, summary: CampaignSummary) -> list[Figur
     """Three plots per target's property, as far as there are values for them.
 
     Asked against predicted (all candidates), predicted against oracle and asked against oracle (the
-    verified). Strong are the quarter with the smallest surrogate error, the others faded, as in the
-    paper's Figure 4.
+    verified), each in a colour of its own (`HUES`). Strong are the quarter with the smallest
+    surrogate error, the others faded, as in the paper's Figure 4.
     """
     with ledger.reading() as connection:
         drawn = overviews.drawn_predictions(connection, summary.campaign.id, SHOWN)
@@ -81,13 +83,13 @@ def _of_property(
         if _is_number(c.asked.get(name)) and name in c.properties
     ]
     plan = (
-        ("asked-predicted", "asked for", "predicted", asked, of_all, 0),
-        ("predicted-oracle", "predicted", "oracle", predicted, "", 1),
-        ("asked-oracle", "asked for", "oracle", wanted, "", 2),
+        ("asked-predicted", "asked for", "predicted", asked, of_all),
+        ("predicted-oracle", "predicted", "oracle", predicted, ""),
+        ("asked-oracle", "asked for", "oracle", wanted, ""),
     )
     return [
-        _figure(campaign, target, kind, x_words, y_words, pairs, note, hue)
-        for kind, x_words, y_words, pairs, note, hue in plan
+        _figure(campaign, target, kind, x_words, y_words, pairs, note)
+        for kind, x_words, y_words, pairs, note in plan
         if pairs
     ]
 
@@ -100,7 +102,6 @@ def _figure(
     y_words: str,
     pairs: Sequence[_Pair],
     note: str,
-    hue: int,
 ) -> Figure:
     name = target.property
     drawing = plots.parity(
@@ -108,7 +109,7 @@ def _figure(
         label_of(campaign, name, x_words),
         label_of(campaign, name, y_words),
         band_of(target),
-        hue,
+        HUES[kind],
     )
     found = agreement([p.x for p in pairs], [p.y for p in pairs], [p.kept for p in pairs])
     title = f"{short(name)}: {x_words} against {y_words}" + (f"; {note}" if note else "")
