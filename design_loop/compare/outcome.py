@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from design_loop.ledger import Label, Ledger, Source, Step
+from design_loop.compare.clock import read_clock
+from design_loop.ledger import Ledger, overviews
 from design_loop.summary import campaign_targets, meets_all, target_error
 
 
@@ -16,19 +18,22 @@ class Call:
     Attributes
     ----------
     number : int
-        From 1.
+        Calls so far, this one among them: labels, and what failed for good in earlier rounds.
     seconds : float
-        Time that the campaign had taken when it came, labels of other campaigns paid for.
+        Time that the campaign had taken when it came; see `design_loop.compare.clock.Clock`.
+    own_seconds : float
+        Of it what it took outside its steps ``verify``, where the oracle works.
     hit : bool
         Whether it meets all targets.
     new : bool
         Whether the dataset did not hold it.
     error : float
-        Distance to the targets.
+        Distance to the targets; infinite where the label lacks a property.
     """
 
     number: int
     seconds: float
+    own_seconds: float
     hit: bool
     new: bool
     error: float
@@ -52,7 +57,9 @@ class Outcome:
     failed : int
         Oracle calls without a result.
     seconds : float
-        Of the whole campaign, including its last training.
+        Of the whole campaign, with what labels of other campaigns had cost there.
+    own_seconds : float
+        Of it what it took outside its steps ``verify``.
     calls : tuple of Call
     """
 
@@ -64,7 +71,13 @@ class Outcome:
     evaluations: int
     failed: int
     seconds: float
+    own_seconds: float
     calls: tuple[Call, ...]
+
+    @property
+    def spent(self) -> int:
+        """Oracle calls, those without a result among them."""
+        return len(self.calls) + self.failed
 
     @property
     def hits(self) -> int:
@@ -78,8 +91,12 @@ class Outcome:
 
     @property
     def best_error(self) -> float | None:
-        """Smallest distance to the targets."""
-        return min((c.error for c in self.calls), default=None)
+        """Smallest distance to the targets; None without a complete label."""
+        return min((c.error for c in self.calls if math.isfinite(c.error)), default=None)
+
+    def hits_after(self, calls: int) -> int:
+        """Hits among the first so many calls; all of them where it made fewer."""
+        return sum(c.hit and c.new for c in self.calls if c.number <= calls)
 
 
 def read_outcome(
@@ -96,24 +113,27 @@ def read_outcome(
     known : collection of str
         Keys of the dataset's labelled rows.
     """
-    found = ledger.campaign(campaign)
-    targets = campaign_targets(found)
-    steps = ledger.steps(campaign)
+    targets = campaign_targets(ledger.campaign(campaign))
+    clock = read_clock(ledger, campaign)
+    with ledger.reading() as connection:
+        funnels = overviews.funnels(connection, campaign)
     calls = []
-    for label, seconds in _timed(ledger, campaign, steps, _startup(steps, found.created)):
+    for count, timed in enumerate(clock.labels, start=1):
+        label = timed.label
         calls.append(
             Call(
-                len(calls) + 1,
-                seconds,
+                count + sum(f.failed for n, f in funnels.items() if n < label.round),
+                timed.seconds,
+                timed.own_seconds,
                 meets_all(targets, label.properties),
                 label.candidate not in known,
                 target_error(targets, label.properties),
             )
         )
-    funnel = ledger.funnel(campaign)
+    funnel = overviews.all_funnels(funnels)
     inside = sum(
         int(s.info.get(what) or 0)
-        for s in steps
+        for s in ledger.steps(campaign)
         for what in ("surrogate_evaluations", "reconsidered")
     )
     return Outcome(
@@ -124,43 +144,7 @@ def read_outcome(
         proposals=funnel.candidates,
         evaluations=funnel.predicted + inside,
         failed=funnel.failed,
-        seconds=_startup(steps, found.created) + sum(s.seconds or 0.0 for s in steps),
+        seconds=clock.seconds,
+        own_seconds=clock.own_seconds,
         calls=tuple(calls),
     )
-
-
-def _startup(steps: list[Step], created) -> float:
-    """Seconds until the first step began: models that had to be brought up.
-
-    Zero where the first step was run again, for then a pause lies in between.
-    """
-    first = next((s for s in steps if s.started is not None), None)
-    if first is None or first.started is None or first.attempts > 1:
-        return 0.0
-    return max(0.0, (first.started - created).total_seconds())
-
-
-def _timed(
-    ledger: Ledger, campaign: str, steps: list[Step], begin: float
-) -> list[tuple[Label, float]]:
-    """Labels with the seconds that the campaign had taken: pauses between runs left out.
-
-    A label that another campaign had computed costs what it cost there.
-    """
-    timed: list[tuple[Label, float]] = []
-    for step in steps:
-        if step.name == "verify" and step.started is not None:
-            labels = ledger.labels(campaign, Source.ORACLE, step.round)
-            early = sum(label.time < step.started for label in labels)
-            bought = early + int(step.info.get("reused") or 0)
-            paid = 0.0
-            for place, label in enumerate(labels):
-                if place < bought:
-                    paid += label.seconds or 0.0
-                    timed.append((label, begin + paid))
-                else:
-                    here = (label.time - step.started).total_seconds()
-                    timed.append((label, begin + paid + max(0.0, here)))
-            begin += paid
-        begin += step.seconds or 0.0
-    return timed

@@ -13,6 +13,7 @@ from design_loop.campaign.context import load_data, settled
 from design_loop.campaign.driver import StartServices
 from design_loop.campaign.services import start_services
 from design_loop.compare.arms import arm_config
+from design_loop.compare.clock import GOES_ON
 from design_loop.compare.outcome import Outcome, read_outcome
 from design_loop.compare.page import write_page
 from design_loop.compare.tables import write_arms_csv, write_csv, write_json
@@ -60,6 +61,8 @@ def drive_here(
         if campaign is None:
             driver.start(planned, out, store, display, services, dataset)
         elif campaign[1] is not CampaignState.DONE:
+            with Ledger(store, create=False) as ledger:
+                ledger.event(campaign[0], GOES_ON)
             driver.resume(campaign[0], out, store, display, services, dataset)
 
 

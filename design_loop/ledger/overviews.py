@@ -245,6 +245,17 @@ def oracle_progress(connection: Connection, campaign: str, number: int) -> Oracl
     )
 
 
+def finished_calls(connection: Connection, campaign: str) -> dict[str, datetime]:
+    """Return when the calls behind a campaign's labels were computed, by whomever: key -> time."""
+    lab, call = t.labels.c, t.oracle_calls.c
+    rows = connection.execute(
+        select(call.key, call.finished)
+        .join(t.labels, lab.oracle_key == call.key)
+        .where(lab.campaign == campaign, call.finished.is_not(None))
+    )
+    return _pairs(rows)
+
+
 def lease_expiry(connection: Connection, campaign: str) -> datetime | None:
     """Return until when a driver holds a campaign; None where none does."""
     c = t.leases.c

@@ -35,9 +35,9 @@ def config():
 
 def _outcome(arm, seed, errors, known=()):
     calls = tuple(
-        Call(i + 1, 2.0 * (i + 1), e == 0, i not in known, e) for i, e in enumerate(errors)
+        Call(i + 1, 2.0 * (i + 1), 1.5, e == 0, i not in known, e) for i, e in enumerate(errors)
     )
-    return Outcome(arm, seed, f"{arm}-{seed}", 90, 40, 44, 1, 30.0, calls)
+    return Outcome(arm, seed, f"{arm}-{seed}", 90, 40, 44, 1, 30.0, 24.0, calls)
 
 
 OUTCOMES = [
