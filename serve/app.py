@@ -17,6 +17,7 @@ from serve.cluster import choose_port, ensure_ray, may_join, quiet, ray_log_dir,
 from serve.config import LOOPBACK, ServeConfig
 from serve.deployments import api_app, llm_app, resolve_device, surrogate_app
 from serve.earlier import forget_earlier_serve
+from serve.failures import UnavailableError
 from serve.names import AppNames
 from serve.waiting import Progress, fail_if_dead, is_running, wait_until_healthy, wait_until_running
 
@@ -172,6 +173,9 @@ def deploy(
         Base model or surrogate folder missing, vLLM not installed, port taken, the cluster's Serve
         listens elsewhere than asked for, or the engine did not come up; the message says which and
         where the logs are.
+    UnavailableError
+        A `ModelError` that may not come again: processes were killed while they started, or the
+        machine was too busy for them.
     """
     tell = progress or (lambda text: None)
     apps = AppNames(owner)
@@ -215,7 +219,7 @@ def deploy(
     except (RayError, TimeoutError) as error:
         logs = ray_log_dir()
         handle.shutdown()
-        raise ModelError(f"Ray failed while starting: {error}; logs: {logs}") from error
+        raise UnavailableError(f"Ray failed while starting: {error}; logs: {logs}") from error
     except BaseException:
         handle.shutdown()
         raise

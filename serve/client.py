@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from defects.errors import ModelError
+from serve.failures import UnavailableError
 
 if TYPE_CHECKING:
     from defects.configuration import Configuration
@@ -66,6 +67,9 @@ class RemotePredictions:
 
 class ServeClient:
     """Client of one served address.
+
+    A request that has no answer after all tries raises `serve.failures.UnavailableError`, a
+    `ModelError`.
 
     Parameters
     ----------
@@ -301,7 +305,7 @@ class ServeClient:
                 wait = min(MAX_WAIT_S, max(wait, _retry_after(reply)))
             if attempt + 1 < self._tries:
                 self._sleep(wait)
-        raise ModelError(f"{path} failed {self._tries} times, last: {last}")
+        raise UnavailableError(f"{path} failed {self._tries} times, last: {last}")
 
 
 def _samples(reply: dict[str, Any], prompts: int, n: int) -> list[list[Completion]]:

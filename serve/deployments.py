@@ -64,7 +64,8 @@ def llm_app(config: ServeConfig, device: str) -> Application:
             "num_cpus": 1,
             "runtime_env": {"env_vars": engine_environment(config, device)},
         },
-        # Once more, for a process that was killed; an engine that cannot start fails twice alike.
+        # Once more, for a process that was killed (of two kills `deploy` tells); an engine that
+        # cannot start fails twice alike.
         max_constructor_retry_count=2,
         graceful_shutdown_timeout_s=10,
         health_check_period_s=5,

@@ -9,6 +9,7 @@ from typing import Any
 from defects.errors import ModelError
 from serve.checks import failure_reason
 from serve.cluster import ray_log_dir
+from serve.failures import UnavailableError, oom_kills, was_killed
 from serve.names import title_of
 
 Progress = Callable[[str], None]
@@ -21,14 +22,16 @@ def wait_until_running(names: list[str], timeout_s: float, tell: Progress) -> No
 
     Raises
     ------
+    UnavailableError
+        Processes of one were killed while it started.
     ModelError
         One failed to start, or not all were there in time.
     """
-    start = time.monotonic()
+    start, kills_for_memory = time.monotonic(), oom_kills()
     waiting, told = list(names), 0.0
     while waiting:
         for name in list(waiting):
-            fail_if_dead(name)
+            fail_if_dead(name, kills_for_memory)
             if is_running(name):
                 waiting.remove(name)
         if not waiting:
@@ -83,14 +86,33 @@ def is_running(name: str) -> bool:
     return status is not None and status.status == "RUNNING"
 
 
-def fail_if_dead(name: str) -> None:
-    """Raise `ModelError` with the reason if the application cannot come up.
+def fail_if_dead(name: str, kills_for_memory: int | None = None) -> None:
+    """Raise with the reason if the application cannot come up.
 
     One that is unhealthy can: Serve replaces a replica that died.
+
+    Parameters
+    ----------
+    name : str
+    kills_for_memory : int, optional
+        What `oom_kills` said before the application was submitted.
+
+    Raises
+    ------
+    UnavailableError
+        Its processes were killed, more often than Serve starts them again.
+    ModelError
+        It cannot start: a fault of its own, or no memory.
     """
     status = _status(name)
     if status is not None and status.status == "DEPLOY_FAILED":
         texts = [d.message for d in status.deployments.values() if d.message] or [status.message]
-        raise ModelError(
-            f"{title_of(name)} did not start: {failure_reason(texts[0])}; logs: {ray_log_dir()}"
-        )
+        what, logs = f"{title_of(name)} did not start", ray_log_dir()
+        if not was_killed(texts[0]):
+            raise ModelError(f"{what}: {failure_reason(texts[0])}; logs: {logs}")
+        if kills_for_memory is not None and oom_kills() > kills_for_memory:
+            raise ModelError(
+                f"{what}: the machine ran out of memory and killed its process; free some, or take "
+                f"a smaller model or engine.kv_cache_gib; logs: {logs}"
+            )
+        raise UnavailableError(f"{what}: its process was killed; logs: {logs}")

@@ -33,14 +33,19 @@ from design_loop.ray_alive import RayDiedError, check_ray
 from design_loop.summary import CampaignSummary, summarise_campaign, summarise_round
 from design_loop.tracking import Tracker
 from design_loop.workdir import make_workdir
+from serve.failures import UnavailableError
 
 log = logging.getLogger(__name__)
 
 #: How long a result waits for a ledger that is locked, full or away before the campaign stops, s.
 PATIENCE_S = 600.0
 
-#: How often a driver starts Ray anew after it died, before a person has to look.
-RAY_DEATHS = 5
+#: How often in a row, with no step done in between, a driver starts Ray and the models anew after
+#: they died, before a person has to look.
+DEATHS_IN_A_ROW = 5
+
+#: Pause before the first of them, s; each further one is twice as long.
+FIRST_PAUSE_S = 1.0
 
 Step = Callable[[Context, int, StepRun], None]
 StartServices = Callable[[CampaignConfig, Path, Callable[[str], None]], Services]
@@ -146,6 +151,7 @@ class _Driver:
         self.folder = Path(ledger.campaign(campaign).workdir) / campaign
         self.control = Control(ledger, campaign, config)
         self.tracker = Tracker(ledger, campaign, config.tracking, progress)
+        self.deaths = 0  # of Ray or of the models, since a step was done
 
     def run(self, dataset: Dataset | None, expected: CampaignState | None) -> CampaignSummary:
         """Run every step that is not done; None for `expected` runs none."""
@@ -170,17 +176,14 @@ class _Driver:
 
     def _until_it_ends(self, dataset: Dataset) -> None:
         """Run rounds until none is left or somebody wants a halt; then say so in the ledger."""
-        deaths = 0
         while True:
             try:
                 self._all_rounds(dataset)
-            except RayDiedError as error:
-                deaths += 1
-                if deaths > RAY_DEATHS:
+            except (RayDiedError, UnavailableError) as error:
+                self.deaths += 1
+                if self.deaths > DEATHS_IN_A_ROW:
                     raise
-                text = f"{str(error).partition(';')[0]}; starting it anew"
-                self.ledger.event(self.id, text, level="warning")
-                self.progress.message("warning", text)
+                self._start_anew(error)
                 continue
             except Waiting as reason:
                 self.ledger.set_campaign_state(self.id, CampaignState.WAITING, str(reason))
@@ -193,6 +196,15 @@ class _Driver:
             # An extension may have come while the models were taken down.
             if self.ledger.finish_campaign(self.id, self.ledger.rounds(self.id)[-1].number):
                 return
+
+    def _start_anew(self, error: DesignLoopError) -> None:
+        """Say what died, and give whatever ended it a moment to pass."""
+        pause = FIRST_PAUSE_S * 2 ** (self.deaths - 1)
+        what = str(error).partition(";")[0].partition("\n")[0]
+        text = f"{what}; starting anew in {pause:g} s ({self.deaths} of {DEATHS_IN_A_ROW})"
+        self.ledger.event(self.id, text, level="warning")
+        self.progress.message("warning", text)
+        time.sleep(pause)
 
     def _leave(self, state: CampaignState, why: str) -> None:
         try:
@@ -272,6 +284,7 @@ class _Driver:
                 step(context, number, run)
                 info = dict(run.info)
                 seconds = time.monotonic() - began
+            self.deaths = 0
             self.progress.step_finished(number, name, seconds, info)
         self.ledger.finish_round(self.id, number)
         self.progress.round_finished(summarise_round(self.ledger, self.id, number))

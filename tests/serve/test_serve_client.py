@@ -9,6 +9,7 @@ import pytest
 
 from defects.errors import ModelError
 from serve.client import ServeClient
+from serve.failures import UnavailableError
 
 
 def answer(body, n):
@@ -119,7 +120,7 @@ def test_overload_and_lost_connections_are_tried_again_with_growing_waits():
 
 def test_it_gives_up_after_the_last_try():
     client, waits = client_of(lambda r: httpx.Response(503, json={"error": {"message": "busy"}}))
-    with pytest.raises(ModelError, match=r"failed 4 times.*busy"):
+    with pytest.raises(UnavailableError, match=r"failed 4 times.*busy"):
         client.models()
     assert len(waits) == 3
 

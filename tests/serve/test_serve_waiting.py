@@ -14,14 +14,15 @@ from fake_surrogate import write as write_surrogate
 import serve.waiting as waiting
 from defects.errors import ModelError
 from serve.config import ServeConfig
+from serve.failures import UnavailableError
 
 
 @pytest.fixture
 def states(monkeypatch):
     """The states that an application has in turn; the last one stays."""
 
-    def have(*found: str) -> None:
-        monkeypatch.setattr(waiting, "_status", statuses(found, "a replica died"))
+    def have(*found: str, message: str = "a replica died") -> None:
+        monkeypatch.setattr(waiting, "_status", statuses(found, message))
         monkeypatch.setattr(waiting, "POLL_S", 0.001)
 
     return have
@@ -36,8 +37,26 @@ def test_one_whose_replica_died_is_waited_for(states):
 
 def test_one_that_cannot_start_is_told_with_its_reason(states):
     states("DEPLOYING", "DEPLOY_FAILED")
-    with pytest.raises(ModelError, match="the language model did not start: a replica died"):
+    with pytest.raises(
+        ModelError, match="the language model did not start: a replica died"
+    ) as told:
         waiting.wait_until_running(["design-loop-llm"], 5, lambda text: None)
+    assert not isinstance(told.value, UnavailableError)  # nobody tries it for minutes
+
+
+def test_one_that_was_killed_may_be_started_anew_but_not_where_there_is_no_memory(
+    states, monkeypatch
+):
+    states("DEPLOYING", "DEPLOY_FAILED", message="Error:\nActorDiedError()")
+    with pytest.raises(UnavailableError, match="language model did not start: its process was kil"):
+        waiting.wait_until_running(["design-loop-llm"], 5, lambda text: None)
+
+    counts = iter([3, 4])
+    monkeypatch.setattr(waiting, "oom_kills", lambda: next(counts))
+    states("DEPLOYING", "DEPLOY_FAILED", message="Error:\nActorDiedError()")
+    with pytest.raises(ModelError, match=r"out of memory.*take a smaller model") as told:
+        waiting.wait_until_running(["design-loop-llm"], 5, lambda text: None)
+    assert not isinstance(told.value, UnavailableError)
 
 
 def test_one_that_stays_away_is_named(states):

@@ -16,6 +16,7 @@ from design_loop.config import load_campaign
 from design_loop.ledger import CampaignState, Ledger, Source
 from design_loop.progress import SilentProgress
 from design_loop.ray_alive import RayDiedError
+from serve.failures import UnavailableError
 from tests.design_loop.campaign.quick_services import QuickServices, write_campaign
 
 STEPS = ("generate", "check", "predict", "select", "verify", "learn")
@@ -135,9 +136,21 @@ def test_a_dataset_of_another_supercell_is_refused_before_anything_starts(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("deaths", "state"), [(2, "done"), (99, "failed")])
-def test_services_whose_ray_dies_are_started_anew_but_not_for_ever(tmp_path, deaths, state):
-    write_campaign(tmp_path)
+@pytest.mark.parametrize(
+    ("deaths", "budget", "error", "in_a_row", "state"),
+    [
+        (2, 4, RayDiedError, [1, 2], "done"),
+        (99, 8, UnavailableError, [1, 2, 3, 4, 5], "failed"),
+        # More than it bears in a row, but with steps done in between: weeks do not add up.
+        (99, 4, UnavailableError, [1, 2, 3, 4, 1, 2, 3, 4], "done"),
+    ],
+)
+def test_services_that_die_are_started_anew_but_not_for_ever(
+    tmp_path, monkeypatch, deaths, budget, error, in_a_row, state
+):
+    path = write_campaign(tmp_path)
+    path.write_text(path.read_text().replace("budget: 4", f"budget: {budget}"))
+    monkeypatch.setattr(driver, "FIRST_PAUSE_S", 0.01)
     started: list[Path] = []
 
     class Dying(QuickServices):
@@ -145,7 +158,7 @@ def test_services_whose_ray_dies_are_started_anew_but_not_for_ever(tmp_path, dea
             if len(started) > deaths:
                 return super().label(oracle, configurations, on_result, on_failure, limits)
             super().label(oracle, configurations[:1], on_result, on_failure, limits)
-            raise RayDiedError("Ray died: its raylet ended unexpectedly; go on")
+            raise error("it died: its process was killed; go on\nand on")
 
     def services(config, campaign, tell):
         started.append(campaign)
@@ -155,15 +168,18 @@ def test_services_whose_ray_dies_are_started_anew_but_not_for_ever(tmp_path, dea
     store = tmp_path / "runs" / "ledger.sqlite"
     try:
         driver.start(config, tmp_path / "runs", str(store), SilentProgress(), services)
-    except RayDiedError:
+    except error:
         assert state == "failed"
-    assert len(started) == min(deaths, driver.RAY_DEATHS) + 1
+    assert len(started) == len(in_a_row) + 1
     with Ledger(store, create=False) as ledger:
         [campaign] = ledger.campaigns()
         assert campaign.state == state
-        told = [e.message for e in ledger.events(campaign.id) if "starting it anew" in e.message]
-        assert told == ["Ray died: its raylet ended unexpectedly; starting it anew"] * len(told)
-        assert len(told) == len(started) - 1
+        told = [e.message for e in ledger.events(campaign.id) if "starting anew" in e.message]
+        assert told == [
+            f"it died: its process was killed; starting anew in {pause:g} s ({n} of 5)"
+            for n in in_a_row
+            for pause in [0.01 * 2 ** (n - 1)]
+        ]
         labels = ledger.labels(campaign.id, Source.ORACLE)
     [log] = (tmp_path / "runs").glob("**/oracle_calls.log")
     assert len(log.read_text().split()) == len(labels), "what was kept is not computed again"
