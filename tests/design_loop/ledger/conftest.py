@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 
 import pytest
 from ledger_examples import FakeConfig, prepare
-from sqlalchemy import create_engine, text
-from sqlalchemy.engine import make_url
+from postgres_schemas import ADDRESS, empty_schema
 
 from design_loop.ledger import Ledger
-
-ADDRESS = os.environ.get("DESIGN_LOOP_TEST_POSTGRES")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"] if ADDRESS else ["sqlite"])
@@ -21,16 +17,8 @@ def target(request, tmp_path):
     if request.param == "sqlite":
         yield str(tmp_path / "ledger.sqlite")
         return
-    url = make_url(ADDRESS).set(drivername="postgresql+psycopg")
-    schema = f"test_{uuid.uuid4().hex[:12]}"
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE SCHEMA {schema}"))
-    inside = url.update_query_dict({"options": f"-csearch_path={schema}"})
-    yield inside.render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP SCHEMA {schema} CASCADE"))
-    admin.dispose()
+    with empty_schema(f"test_{uuid.uuid4().hex[:12]}") as address:
+        yield address
 
 
 @pytest.fixture

@@ -1,6 +1,9 @@
 """A campaign in small that dies at every one of its commits; run by test_ledger_crash.py.
 
-Usage: crash_driver.py FOLDER {before|after}
+Usage: crash_driver.py FOLDER {before|after} [SCHEMAS]
+
+Ledgers are files of the folder, or schemas whose names begin with SCHEMAS in the PostgreSQL that
+DESIGN_LOOP_TEST_POSTGRES names.
 
 A process of its own, so that it can fork: no thread of another test lives in it.
 """
@@ -10,9 +13,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import traceback
 from pathlib import Path
+from typing import Any
 
 from ledger_examples import FakeConfig
+from postgres_schemas import make_schema
 from sqlalchemy import Connection, Engine, event
 
 from design_loop.ledger import (
@@ -96,23 +102,35 @@ def _round(ledger: Ledger, campaign: str, number: int, log: str) -> None:
     ledger.finish_round(campaign, number)
 
 
-def live(path: Path, when: str, death: int) -> int:
+def live(target: str, log: Path, when: str, death: int) -> int:
     """Drive in a child that dies at its `death`-th commit (never: 0); its exit code."""
     child = os.fork()
     if child == 0:
-        ledger = Ledger(path)
-        _die_at(ledger._database._engine, when, death)
-        drive(ledger, f"{path}.log")
-        os._exit(0)
+        code = 1
+        try:
+            ledger = Ledger(target)
+            _die_at(ledger._database._engine, when, death)
+            drive(ledger, str(log))
+            code = 0
+        finally:
+            if code:
+                traceback.print_exc()
+            os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _die_at(engine: Engine, when: str, death: int) -> None:
     """Exit without a word before or after a commit; one that changes nothing does not count."""
-    seen = {"changes": 0, "commits": 0}
+    seen = {"changes": 0, "commits": 0, "rows": 0}
+
+    def executed(conn: Any, cursor: Any, statement: str, *_: object) -> None:
+        if statement.split(None, 1)[0] in ("INSERT", "UPDATE", "DELETE"):
+            seen["rows"] += max(0, cursor.rowcount)
 
     def committing(connection: Connection) -> None:
-        changes = connection.connection.dbapi_connection.total_changes
+        # SQLite tells the rows of an insert only once its answer was read, and keeps a sum instead.
+        here = connection.connection.dbapi_connection
+        changes = here.total_changes if sqlite else seen["rows"]
         if changes > seen["changes"]:
             seen["changes"] = changes
             seen["commits"] += 1
@@ -127,7 +145,10 @@ def _die_at(engine: Engine, when: str, death: int) -> None:
         # A process dies here, not the power: waiting for the disk would only take time.
         connection.execute("PRAGMA synchronous = OFF")
 
-    event.listen(engine, "checkout", hurry)
+    sqlite = engine.dialect.name == "sqlite"
+    if sqlite:
+        event.listen(engine, "checkout", hurry)
+    event.listen(engine, "after_cursor_execute", executed)
     # SQLAlchemy tells of a commit before it is done; after it the connection goes back.
     event.listen(engine, "commit", committing)
     event.listen(engine, "checkin", committed)
@@ -135,14 +156,15 @@ def _die_at(engine: Engine, when: str, death: int) -> None:
 
 def main() -> None:
     """For every commit: a campaign that dies there, and its resume."""
-    folder, when = Path(sys.argv[1]), sys.argv[2]
+    folder, when, *schemas = Path(sys.argv[1]), *sys.argv[2:]
     for death in range(1, 1000):
-        path = folder / f"{death}.sqlite"
-        code = live(path, when, death)
+        target = make_schema(f"{schemas[0]}_{death}") if schemas else f"{folder}/{death}.sqlite"
+        log = folder / f"{death}.log"
+        code = live(target, log, when, death)
         if code == 0:
             break
         assert code == 9, f"death {death}: exit code {code}"
-        assert live(path, when, 0) == 0, f"resume after death {death} failed"
+        assert live(target, log, when, 0) == 0, f"resume after death {death} failed"
 
 
 if __name__ == "__main__":
