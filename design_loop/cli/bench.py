@@ -35,25 +35,39 @@ def compare(
         ),
     ],
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Campaigns per arm.")] = 3,
+    oracle_hours: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            help="Hours that a call of your oracle would take, divided by how many run at a time: "
+            "hits at equal wall time are told for that, too. 0 leaves it out.",
+        ),
+    ] = 1.0,
     fmt: FormatOption = Format.table,
 ) -> None:
     """Run proposers on one task with equal budgets; the same command again goes on.
 
-    Writes compare.html, compare.csv (a row per oracle call), arms.csv (a row per arm) and
-    compare.json.
+    Prints what each found and spent, hits at equal wall time, and differences paired by seed, with
+    95 % intervals over the seeds. Writes the same and curves to compare.html and compare.json, and
+    compare.csv (a row per oracle call), arms.csv, times.csv and pairs.csv.
     """
     from design_loop.cli.campaign import read_campaign
     from design_loop.compare.run import compare as run_comparison
-    from design_loop.compare.tables import compare_table
+    from design_loop.compare.tables import LEGEND, terminal_tables
 
     config = read_campaign(file)
 
     with stoppable(lambda: "nothing is lost; the same command goes on"):
-        outcomes = run_comparison(config, proposer, seeds, out)
+        outcomes = run_comparison(config, proposer, seeds, out, call_hours=oracle_hours)
     if fmt is Format.json:
         typer.echo((out / "compare.json").read_text(encoding="utf-8"), nl=False)
         return
-    print_tables(compare_table(outcomes, config))
+    typer.echo(f"{config.name}: {'; '.join(t.text() for t in config.targets)}\n{LEGEND}\n")
+    from rich.console import Console
+
+    for table in terminal_tables(outcomes, config, oracle_hours, Console().width):
+        print_tables(table)
+        typer.echo("")
     typer.echo(f"Curves: {out / 'compare.html'}")
 
 

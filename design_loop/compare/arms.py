@@ -7,6 +7,7 @@ from typing import Any
 from defects.errors import ConfigError
 from design_loop.config import CampaignConfig
 from design_loop.config.problems import did_you_mean
+from design_loop.config.proposer import ProposerConfig
 
 #: Name -> the proposer's section.
 ARMS: dict[str, dict[str, Any]] = {
@@ -20,6 +21,11 @@ ARMS: dict[str, dict[str, Any]] = {
     "gibbs": {"kind": "gibbs"},
     "nearest": {"kind": "nearest"},
 }
+
+
+def needs_model(arm: str) -> bool:
+    """Whether a language model is served and fine-tuned for an arm; False for an unknown one."""
+    return arm in ARMS and ProposerConfig.model_validate(ARMS[arm]).needs_model
 
 
 def arm_config(config: CampaignConfig, arm: str, seed: int) -> CampaignConfig:

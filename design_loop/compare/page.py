@@ -1,4 +1,4 @@
-"""A comparison as one HTML file: the table, and curves that need no script."""
+"""A comparison as one HTML file: its tables, and curves that need no script."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from design_loop.compare.files import write_whole
 from design_loop.compare.outcome import Outcome
-from design_loop.compare.tables import rows_and_headings, write_whole
+from design_loop.compare.tables import LEGEND, WordTable, word_tables
 from design_loop.config import CampaignConfig
 from design_loop.summary import error_unit
 from design_loop.views.charts import Scale, ticks
@@ -15,7 +16,7 @@ from design_loop.views.html import Markup, esc, join, table, tag
 from design_loop.views.style import page_css
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 320, 52, 14, 10, 44
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 480, 320, 66, 14, 10, 44
 #: Told apart also by those who see few colours; the second half is dashed.
 _COLOURS = ("#0b63b5", "#b8483e", "#157347", "#c98a1b", "#7a5ea8", "#3f8f8a", "#b06a96", "#5a6675")
 _STYLE = "".join(
@@ -24,20 +25,23 @@ _STYLE = "".join(
     ".curve{fill:none;stroke-width:2}.band{stroke:none;opacity:.13}.dash{stroke-dasharray:5 4}"
     "svg text.tick,svg text.axis{stroke:none}.curves{list-style:none;padding:0;display:flex;"
     "flex-wrap:wrap;gap:4px 18px}.curves svg{width:26px;height:10px;display:inline-block;"
-    "margin-right:6px}"
+    "margin-right:6px}td:first-child{white-space:nowrap}"
+    ".plots{grid-template-columns:repeat(auto-fill,minmax(min(100%,440px),1fr))}"
 )
 
 #: A run as steps: (where, value from there on).
 Steps = list[tuple[float, float]]
 
 
-def write_page(outcomes: Sequence[Outcome], config: CampaignConfig, path: Path) -> None:
+def write_page(
+    outcomes: Sequence[Outcome], config: CampaignConfig, call_hours: float, path: Path
+) -> None:
     """Write the page; replaces the file whole or not at all."""
-    write_whole(path, build_page(outcomes, config))
+    write_whole(path, build_page(outcomes, config, call_hours))
 
 
-def build_page(outcomes: Sequence[Outcome], config: CampaignConfig) -> str:
-    """The page as text."""
+def build_page(outcomes: Sequence[Outcome], config: CampaignConfig, call_hours: float) -> str:
+    """The page as text; `call_hours` as in `design_loop.compare.tables.word_tables`."""
     arms = list(dict.fromkeys(o.arm for o in outcomes))
     head = join(
         [
@@ -48,14 +52,10 @@ def build_page(outcomes: Sequence[Outcome], config: CampaignConfig) -> str:
             tag("style", Markup(page_css() + _STYLE)),
         ]
     )
-    targets = tag("ul", join(tag("li", t.text()) for t in config.targets))
+    targets = tag("ul", join(tag("li", t.text()) for t in config.targets), class_="targets")
     budget = (
         f"{config.rounds} rounds of {config.generation.samples} proposals and "
-        f"{config.selection.budget} oracle calls for every proposer. Samples are answers given; "
-        "new valid proposals are those that passed the check and were new, and with a table as "
-        "oracle the budget is over these. Lines are means over the seeds; bands and brackets reach "
-        "from the worst to the best seed; intervals are Student's t for the mean. Hits are verified"
-        " by the oracle and were not in the dataset. Surrogate calls count those inside a proposer."
+        f"{config.selection.budget} oracle calls for every proposer. {LEGEND}"
     )
     unit = error_unit(config.targets, config.own_properties)
     distance = f"best error ({unit})" if unit else "best error"
@@ -64,19 +64,24 @@ def build_page(outcomes: Sequence[Outcome], config: CampaignConfig) -> str:
         for what, y_label in ((_hits, "verified hits"), (_best, distance))
         for x, x_label in ((_by_call, "oracle calls"), (_by_time, "seconds"))
     ]
-    names, rows = rows_and_headings(outcomes, config)
     body = tag(
         "main",
         tag("header", tag("h1", f"{config.name}: proposers compared"), targets, tag("p", budget)),
-        tag("section", tag("h2", "Table"), table(names, rows)),
+        join(_section(found) for found in word_tables(outcomes, config, call_hours)),
         tag(
             "section",
             tag("h2", "Curves"),
+            tag("p", "Lines are means over the seeds; bands reach from the worst to the best."),
             _legend(arms),
             tag("div", join(tag("figure", plot) for plot in plots), class_="plots"),
         ),
     )
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>{body}</body></html>\n'
+
+
+def _section(found: WordTable) -> Markup:
+    whole = table(found.columns, found.rows, label=found.title)
+    return tag("section", tag("h2", found.title), whole, tag("p", found.note, class_="small"))
 
 
 def _by_call(outcome: Outcome) -> list[float]:

@@ -14,9 +14,9 @@ from design_loop.campaign.driver import StartServices
 from design_loop.campaign.services import start_services
 from design_loop.compare.arms import arm_config
 from design_loop.compare.clock import GOES_ON
+from design_loop.compare.files import write_files
 from design_loop.compare.outcome import Outcome, read_outcome
 from design_loop.compare.page import write_page
-from design_loop.compare.tables import write_arms_csv, write_csv, write_json
 from design_loop.config import CampaignConfig, load_campaign
 from design_loop.ledger import CampaignState, Ledger
 from design_loop.progress import Progress, SilentProgress
@@ -25,6 +25,8 @@ from design_loop.progress import Progress, SilentProgress
 TASK = "task.yaml"
 #: How often a campaign is gone on with whose process was killed.
 REVIVALS = 2
+#: Assumed hours of an oracle call: DFT on a few cores.
+CALL_HOURS = 1.0
 
 #: Folder, arm and seed of a campaign: begins it, or goes on with it, and returns at its end.
 Drive = Callable[[Path, str, int], None]
@@ -109,6 +111,7 @@ def compare(
     seeds: int,
     out: Path,
     *,
+    call_hours: float = CALL_HOURS,
     drive: Drive = drive_in_child,
 ) -> list[Outcome]:
     """Run every arm with every seed, and write the figures after each.
@@ -126,8 +129,11 @@ def compare(
     seeds : int
         How many.
     out : Path
-        Gets ``compare.html``, ``compare.csv`` (a row per oracle call), ``arms.csv`` (a row per
-        arm), ``compare.json``, the ledger and the campaigns' folders.
+        Gets ``compare.html``, what `design_loop.compare.files.write_files` writes, the ledger and
+        the campaigns' folders.
+    call_hours : float
+        What an oracle call is assumed to take where hits at equal wall time are told a second time;
+        0 leaves that out.
     drive : callable, optional
         Drives one campaign; in a process of its own by default.
 
@@ -158,10 +164,8 @@ def compare(
         with Ledger(store, create=False) as ledger:
             found.append(read_outcome(ledger, campaign[0], arm, seed, known))
         found.sort(key=lambda o: (arms.index(o.arm), o.seed))
-        write_csv(found, config, out / "compare.csv")
-        write_arms_csv(found, out / "arms.csv")
-        write_json(found, config, out / "compare.json")
-        write_page(found, config, out / "compare.html")
+        write_files(found, config, call_hours, out)
+        write_page(found, config, call_hours, out / "compare.html")
     return found
 
 

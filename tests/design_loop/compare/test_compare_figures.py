@@ -1,31 +1,26 @@
-"""Figures of a comparison: spreads, curves, files."""
+"""What a comparison shows and writes: tables, curves, files."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from html.parser import HTMLParser
 
 import pytest
 from fake_campaign import FakeCampaign
+from rich.console import Console
 
 from defects.errors import ConfigError
 from design_loop.compare.arms import ARMS, arm_config
-from design_loop.compare.outcome import Call, Outcome, read_outcome
+from design_loop.compare.files import write_files
+from design_loop.compare.outcome import read_outcome
 from design_loop.compare.page import build_page, mean_curve
-from design_loop.compare.tables import (
-    Spread,
-    compare_table,
-    mean_interval,
-    rows_and_headings,
-    summarise,
-    write_arms_csv,
-    write_csv,
-    write_json,
-)
+from design_loop.compare.tables import terminal_tables, word_tables
 from design_loop.config import load_preset, parse_campaign
 from design_loop.ledger import Ledger
+from tests.design_loop.compare.made_up import OUTCOMES, outcome
 
 
 @pytest.fixture(scope="module")
@@ -33,66 +28,78 @@ def config():
     return load_preset("quickstart", check=False)
 
 
-def _outcome(arm, seed, errors, known=()):
-    calls = tuple(
-        Call(i + 1, 2.0 * (i + 1), 1.5, e == 0, i not in known, e) for i, e in enumerate(errors)
-    )
-    return Outcome(arm, seed, f"{arm}-{seed}", 90, 40, 44, 1, 30.0, 24.0, calls)
+def _tables(outcomes, config, call_hours=1.0):
+    return {found.title: found for found in word_tables(outcomes, config, call_hours)}
 
 
-OUTCOMES = [
-    _outcome("random", 0, [0.2, 0.0, 0.1]),
-    _outcome("random", 1, [0.3, 0.3, 0.3]),
-    _outcome("nearest", 0, [0.0, 0.1, 0.0], known=(0, 1, 2)),
-]
+def _row(found, first):
+    [row] = [row for row in found.rows if row[0] == first]
+    return dict(zip(found.columns, row, strict=True))
 
 
-def test_hits_of_the_dataset_are_no_discoveries():
-    rows = {row.arm: row for row in summarise(OUTCOMES)}
-    assert (rows["random"].hits.mean, rows["random"].hits.low, rows["random"].hits.high) == (
-        0.5,
-        0,
-        1,
-    )
-    assert rows["nearest"].hits.high == 0
-    assert rows["nearest"].known_hits.mean == 2
-    assert rows["random"].best_error.mean == pytest.approx(0.15)
-    assert rows["random"].calls.mean == 4  # the one that failed has cost a call, too
-
-
-def test_intervals_are_student_t_over_seeds_and_never_negative():
-    # From a table: 4.30265 at 2 degrees of freedom. The variance of 14, 18, 13 is 7.
-    low, high = mean_interval([14, 18, 13])
-    assert (low, high) == pytest.approx(
-        (15 - 4.30265 * (7 / 3) ** 0.5, 15 + 4.30265 * (7 / 3) ** 0.5)
-    )
-    assert mean_interval([0, 1])[0] == 0
-    assert mean_interval([0, 1])[1] == pytest.approx(0.5 + 12.7062 * 0.5, rel=1e-4)
-    assert mean_interval([3]) is None
-
-
-def test_hits_are_shown_relative_to_random_only_where_that_arm_is_there(config):
-    more = [*OUTCOMES, _outcome("tpe", 0, [0.0, 0.0, 0.1])]
-    rows = {row.arm: row for row in summarise(more)}
-    assert rows["tpe"].times_random == 4
-    assert rows["random"].times_random == 1
-    names, [first, *_] = rows_and_headings(more, config)
-    shown = dict(zip(names, first, strict=True))
+def test_every_mean_has_its_interval_or_says_that_one_seed_has_none(config):
+    more = [*OUTCOMES, outcome("tpe", 0, [0.0, 0.0, 0.1]), outcome("tpe", 1, [0.0, 0.0, 0.0])]
+    budget = config.rounds * config.selection.budget
+    found, spent, times, dear, apart = _tables(more, config).values()
+    shown = _row(found, "random")
+    assert shown["verified hits"] == "0.5 (0.0–6.9)"
+    assert shown["each seed"] == "1, 0"
     assert shown["hits / random"] == "1.00"
-    assert shown["95 % interval"] == "0.0 to 6.9"
-    assert (shown["samples"], shown["new valid proposals"]) == ("90", "40")
-    names, [only] = rows_and_headings(more[-1:], config)
-    assert "hits / random" not in names
-    assert len(only) == len(names)
-    assert dict(zip(names, only, strict=True))["95 % interval"] == "-"
-    misses = [_outcome("random", 0, [0.1]), more[-1]]
-    assert [row.times_random for row in summarise(misses)] == [None, None]  # nothing to divide by
+    assert _row(found, "tpe")["hits / random"] == "5.00"
+    assert f"of {budget} oracle calls" in found.note
+    assert _row(spent, "random")["samples"] == "90 (=)"
+    assert _row(spent, "nearest")["new valid proposals"] == "40 (n=1)"
+    assert _row(apart, "tpe - random")["difference"] == "+2.0 (-10.7 to +14.7)"
+    assert _row(apart, "tpe - random")["each seed"] == "+1, +3"
+    assert _row(apart, "nearest - random")["difference"] == "-1.0 (n=1)"
+    assert "if an oracle call took 1 h" in dear.title
+    figures = [
+        cell
+        for table in (found, spent, times, dear, apart)
+        for row in table.rows
+        for name, cell in zip(table.columns[2:], row[2:], strict=True)
+        if name not in ("each seed", "hits / random")
+    ]
+    assert len(figures) > 40
+    assert all(re.search(r"\((=|n=1|.+(–| to ).+)\)$", cell) for cell in figures), figures
 
 
-def test_spreads_in_words():
-    assert Spread.of([1, 2, 6]).text() == "3.0 [1, 6]"
-    assert Spread.of([0.1234, 0.2]).text(3) == "0.162 [0.123, 0.200]"
-    assert Spread.of([]) is None
+def test_hits_at_equal_time_say_whose_time_it_is(config):
+    found = _tables(OUTCOMES, config)["Verified hits at equal wall time"]
+    assert found.columns == ("proposer", "seeds", "half of random's, 4 s", "random ends, 8 s")
+    assert _row(found, "random")["half of random's, 4 s"] == "0.5 (0.0–4.0)"
+    assert _row(found, "nearest")["random ends, 8 s"] == "0.0 (n=1)"
+    assert len(_tables(OUTCOMES, config, 0)) == len(_tables(OUTCOMES, config)) - 1
+
+
+def test_columns_that_would_say_nothing_are_left_out(config):
+    lone = [outcome("tpe", 0, [0.0, 0.1])]
+    found, *_, last = _tables(lone, config).values()
+    assert "hits / random" not in found.columns
+    assert "known hits" not in found.columns
+    assert last.title.startswith("Verified hits")  # nothing to be set against
+    assert "known hits" in next(iter(_tables(OUTCOMES, config).values())).columns
+    partly = [outcome("tpe", i, e) for i, e in enumerate([[0.2], [0.2], []])]
+    assert _row(next(iter(_tables(partly, config).values())), "tpe")["best error (eV)"] == (
+        "0.200 (=) n=2"
+    )
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_a_terminal_gets_whole_numbers_in_whatever_width(config, width):
+    made = [outcome(arm, seed, [0.0, 0.1, 0.0]) for arm in ("random", "random-wide", "llm-frozen")
+            for seed in range(3)]  # fmt: skip
+    made.append(outcome("llm-frozen", 3, [0.0, 0.0, 0.0]))
+    console = Console(width=width, file=io.StringIO())
+    for found in terminal_tables(made, config, 1.0, width):
+        console.print(found)
+    text = console.file.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    for table in word_tables(made, config, 1.0):
+        for row in table.rows:
+            for cell in row:
+                assert all(part in text for part in cell.split(" (")), cell
+    assert "…" not in text
 
 
 def test_a_mean_curve_waits_for_all_runs_and_keeps_the_last_value_of_each():
@@ -101,28 +108,53 @@ def test_a_mean_curve_waits_for_all_runs_and_keeps_the_last_value_of_each():
     assert mean_curve([]) == []
 
 
-def test_files_hold_every_call_and_the_table(tmp_path, config):
-    write_csv(OUTCOMES, config, tmp_path / "c.csv")
-    rows = list(csv.DictReader((tmp_path / "c.csv").open()))
-    assert len(rows) == 9
+def test_files_hold_every_call_and_the_tables(tmp_path, config):
+    more = [*OUTCOMES, outcome("tpe", 0, [float("inf")]), outcome("tpe", 1, [])]
+    write_files(more, config, 1.0, tmp_path)
+
+    def read(name):
+        return list(csv.DictReader((tmp_path / name).open()))
+
+    rows = read("compare.csv")
+    assert len(rows) == 10
     assert [r["hits"] for r in rows[:3]] == ["0", "1", "1"]
     assert [float(r["best_error"]) for r in rows[:3]] == [0.2, 0.0, 0.0]
-    write_json(OUTCOMES, config, tmp_path / "c.json")
-    content = json.loads((tmp_path / "c.json").read_text())
-    assert content["task"]["name"] == "quickstart"
-    assert [a["arm"] for a in content["arms"]] == ["random", "nearest"]
-    random, nearest = content["arms"]
-    assert random["hits_interval"][0] == 0
-    assert nearest["hits_interval"] is None
-    assert (content["runs"][0]["samples"], content["runs"][0]["proposals"]) == (90, 40)
-    assert compare_table(OUTCOMES, config).row_count == 2
-    write_arms_csv([*OUTCOMES, _outcome("tpe", 0, [])], tmp_path / "arms.csv")
-    arms = {row["arm"]: row for row in csv.DictReader((tmp_path / "arms.csv").open())}
+    assert (rows[0]["seconds"], rows[0]["own_seconds"]) == ("2.0", "0.75")
+    arms = {row["arm"]: row for row in read("arms.csv")}
     assert arms["random"]["hits_mean"] == "0.5"
     assert float(arms["random"]["hits_interval_high"]) == pytest.approx(6.853, abs=1e-3)
     assert arms["nearest"]["hits_interval_high"] == ""
-    assert arms["tpe"]["best_error_mean"] == ""
+    assert (arms["tpe"]["best_error_mean"], arms["tpe"]["best_error_n"]) == ("", "")
     assert arms["tpe"]["samples_high"] == "90"
+    times = read("times.csv")
+    assert {r["call_hours"] for r in times} == {"", "1.0"}
+    last = [
+        r for r in times if not r["call_hours"] and r["of_arm"] == "random" and r["half"] == "0"
+    ]
+    assert [(r["arm"], float(r["seconds"]), r["hits_mean"]) for r in last] == [
+        ("random", 8, "0.5"), ("nearest", 8, "0.0"), ("tpe", 8, "0.0")
+    ]  # fmt: skip
+    pairs = read("pairs.csv")
+    assert [(r["first"], r["second"], r["seeds"], r["difference_mean"]) for r in pairs] == [
+        ("nearest", "random", "0", "-1.0"), ("tpe", "random", "0 1", "-0.5")
+    ]  # fmt: skip
+
+    def strict(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    content = json.loads((tmp_path / "compare.json").read_text(), parse_constant=strict)
+    assert content["task"]["name"] == "quickstart"
+    assert [a["arm"] for a in content["arms"]] == ["random", "nearest", "tpe"]
+    random, nearest, _ = content["arms"]
+    assert random["hits"]["interval"][0] == 0
+    assert nearest["hits"]["interval"] is None
+    assert (content["runs"][0]["samples"], content["runs"][0]["proposals"]) == (90, 40)
+    assert content["runs"][3]["calls"][0]["error"] is None
+    assert [clock["call_hours"] for clock in content["equal_time"]] == [None, 1.0]
+    assert content["equal_time"][0]["hits"]["random"][-1]["mean"] == 0.5
+    assert content["differences"][1]["by_seed"] == [-1, 0]
+    write_files(more, config, 0.0, tmp_path)
+    assert {r["call_hours"] for r in read("times.csv")} == {""}
 
 
 class _Links(HTMLParser):
@@ -137,7 +169,7 @@ class _Links(HTMLParser):
 
 @pytest.mark.parametrize("errors", [[-0.2, -0.3], [0.1, -0.3], [0.0, 0.0], [0.2, 0.1]])
 def test_errors_better_than_a_goals_reference_are_inside_the_drawing(config, errors):
-    page = build_page([_outcome("genetic", 0, errors)], config)
+    page = build_page([outcome("genetic", 0, errors)], config, 1.0)
     [curve] = re.findall(
         r'aria-label="best error[^"]*oracle calls".*?<polyline[^>]*="([^"]*)"', page
     )
@@ -148,7 +180,7 @@ def test_errors_better_than_a_goals_reference_are_inside_the_drawing(config, err
 
 
 def test_the_page_needs_nothing_else(config):
-    page = build_page([*OUTCOMES, _outcome("<b>", 0, [0.1])], config)
+    page = build_page([*OUTCOMES, outcome("<b>", 0, [0.1])], config, 1.0)
     parser = _Links()
     parser.feed(page)
     assert not parser.fetched
@@ -156,12 +188,14 @@ def test_the_page_needs_nothing_else(config):
     assert "<b>" not in page.replace("<b></b>", "")
     assert parser.tags.count("polyline") == 3 * 4
     assert "random: 0.5 [0, 1]" in page
-    assert "0.0 to 6.9" in page
-    assert "hits / random" in page
+    for found in word_tables(OUTCOMES, config, 1.0):
+        assert f"<h2>{found.title}</h2>" in page
+    assert "0.5 (0.0–6.9)" in page
+    assert "&lt;b&gt; ends, 4 s" in page
 
 
 def test_a_page_without_labels_says_so(config):
-    assert "no labels yet" in build_page([_outcome("random", 0, [])], config)
+    assert "no labels yet" in build_page([outcome("random", 0, [])], config, 1.0)
 
 
 def test_arms_differ_in_nothing_but_the_proposer(config):
