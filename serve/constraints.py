@@ -12,11 +12,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from defects.configuration import Configuration
 from defects.errors import RuleError
 from defects.hosts import Host
+from defects.rules import Rules
 from defects.text import Frame, Request, answer_grammar
 from serve.hosts import MAX_CELLS, HostTable
-from serve.schemas import Constraint
+from serve.schemas import MAX_LISTED, Changes, Constraint
 
 CACHED = 64
 """Grammars kept; a campaign in the compact format needs one, in the full format one per prompt."""
@@ -36,6 +38,7 @@ class ConstraintTable:
 
     def __init__(self, host_files: Iterable[Path] = ()) -> None:
         self._hosts = HostTable(host_files)
+        self.request = lru_cache(CACHED)(self._request)
         self._grammar = lru_cache(CACHED)(self._build)
 
     def check(self, constraint: Constraint) -> None:
@@ -46,11 +49,12 @@ class ConstraintTable:
         HostError
             Unknown host.
         RuleError
-            Rules that nothing meets, or a host that is too large.
+            Rules that nothing meets, a host that is too large, or named configurations that are
+            none of the rules'.
         """
         self.request(constraint)
 
-    def request(self, constraint: Constraint) -> Request:
+    def _request(self, constraint: Constraint) -> Request:
         """The request behind a constraint; raises as `check`."""
         host = self._hosts.get(constraint.host, list(constraint.supercell))
         if not can_constrain(host):
@@ -60,7 +64,13 @@ class ConstraintTable:
             )
         rules = constraint.rules
         rules.validate_for(host)
-        return Request(host, rules, {}, Frame(constraint.matrix, constraint.shift))
+        frame = Frame(constraint.matrix, constraint.shift)
+        if constraint.among is None:
+            return Request(host, rules, {}, frame)
+        if constraint.format != "compact":
+            raise RuleError("among: configurations can be named in the compact format only")
+        among = tuple(_named(host, rules, i, c) for i, c in enumerate(constraint.among))
+        return Request(host, rules, {}, frame, among=among)
 
     def grammar(self, constraint: Mapping[str, Any]) -> str:
         """EBNF of the answers that a (checked, dumped) constraint allows."""
@@ -70,10 +80,29 @@ class ConstraintTable:
         return answer_grammar(self.request(constraint), constraint.format).to_ebnf()
 
 
+def _named(host: Host, rules: Rules, number: int, changes: Changes) -> Configuration:
+    """One of the configurations that a constraint names."""
+    where = f"among: configuration {number}"
+    try:
+        configuration = Configuration.from_changes(host, dict(changes))
+    except ValueError as error:
+        raise RuleError(f"{where}: {error}") from None
+    if configuration.n_defects < len(changes):
+        raise RuleError(f"{where} names a site twice")
+    # Where it lies: the answer is to be this placement.
+    broken = rules.on(host).as_placed(configuration.changes)
+    if broken is not None:
+        raise RuleError(f"{where} is none of the rules': {broken}")
+    return configuration
+
+
 def constraint_of(request: Request, fmt: str) -> dict[str, Any]:
     """The JSON form of a request's constraint, as a client sends it."""
     rules = request.rules.model_dump(mode="json", exclude={"min_separation"})
     always = ("defects", "min_defects", "max_defects")
+    among = {}
+    if request.among is not None:
+        among["among"] = [[[d.site, d.species] for d in c.defects] for c in request.among]
     return {
         "host": request.host.name,
         "supercell": list(request.host.supercell),
@@ -81,7 +110,13 @@ def constraint_of(request: Request, fmt: str) -> dict[str, Any]:
         "format": fmt,
         "matrix": list(request.frame.matrix),
         "shift": list(request.frame.shift),
+        **among,
     }
+
+
+def can_list(count: int, fmt: str) -> bool:
+    """Whether a constraint may name so many configurations to answer with."""
+    return fmt == "compact" and 0 < count <= MAX_LISTED
 
 
 def can_constrain(host: Host) -> bool:

@@ -19,6 +19,11 @@ Stop = Annotated[str, Field(min_length=1, max_length=256)]
 Repetition = Annotated[int, Field(ge=1, le=64)]
 FrameEntry = Annotated[int, Field(ge=-1, le=1)]
 Shift = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Change = tuple[Annotated[int, Field(ge=0)], Annotated[str, Field(min_length=1, max_length=3)]]
+Changes = Annotated[tuple[Change, ...], Field(min_length=1, max_length=256)]
+
+MAX_LISTED = 10_000
+"""Configurations that a constraint may name."""
 
 
 class _Body(BaseModel):
@@ -62,9 +67,12 @@ class Constraint(Rules):
     """In-plane choice of lattice vectors of the full format's coordinates."""
     shift: tuple[Shift, Shift] = (0.0, 0.0)
     """Their origin, in fractional coordinates of the supercell."""
+    among: Annotated[tuple[Changes, ...], Field(min_length=1, max_length=MAX_LISTED)] | None = None
+    """The only configurations that may answer (compact format), each as [site, species] pairs."""
 
     def __hash__(self) -> int:
-        return hash((super().__hash__(), self.host, self.supercell, self.matrix, self.shift))
+        own = (self.host, self.supercell, self.matrix, self.shift, self.among)
+        return hash((super().__hash__(), *own))
 
     @property
     def rules(self) -> Rules:

@@ -1,6 +1,6 @@
 """Instructions and answers as text: what is asked of the language model, and how it is read."""
 
-from defects.text.augment import training_pair
+from defects.text.augment import canonical_member, training_pair
 from defects.text.formats import (
     DROP_REASONS,
     FORMATS,
@@ -23,6 +23,7 @@ __all__ = [
     "answer_grammar",
     "build_answer",
     "build_prompt",
+    "canonical_member",
     "default_top_p",
     "longest_answer",
     "parse_answer",

@@ -99,13 +99,19 @@ def training_pair(
     return build_prompt(request, fmt), build_answer(shown, request, fmt)
 
 
+def canonical_member(configuration: Configuration, rules: Rules) -> Configuration:
+    """Always the same member of a class, one that keeps the rules where one does."""
+    ours = rules.on(configuration.host)
+    shown = configuration.canonical()
+    return (ours.image(shown) or configuration) if ours.site_specific else shown
+
+
 def _placed(
     configuration: Configuration, rules: Rules, placement: Placement, rng: np.random.Generator
 ) -> Configuration:
-    ours = rules.on(configuration.host)
     if placement == "canonical":
-        shown = configuration.canonical()
-        return (ours.image(shown) or configuration) if ours.site_specific else shown
+        return canonical_member(configuration, rules)
+    ours = rules.on(configuration.host)
     if ours.site_specific:
         # The host's group carries defects out of the places that the rules speak of.
         return ours.image(configuration, rng) or configuration

@@ -6,6 +6,8 @@ times shorter than the full list.
 
 from __future__ import annotations
 
+import re
+
 from defects.configuration import Configuration
 from defects.errors import ParseError
 from defects.text.request import Request, header
@@ -27,6 +29,11 @@ def build_answer(configuration: Configuration) -> str:
     """Changed sites in site order, one per line, no newline at the end."""
     host = configuration.host
     return "\n".join(f"{host.site_label(d.site)} {d.species}" for d in configuration.defects)
+
+
+def answer_parts(configuration: Configuration) -> list[str]:
+    """The answer in the parts that one answer may share with another: ``S1 ``, ``3 ``, ``0 ``..."""
+    return re.findall(r"[^ \n]+ ?|\n", build_answer(configuration))
 
 
 def longest_answer(request: Request) -> int:

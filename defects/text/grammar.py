@@ -16,15 +16,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
+from defects.errors import RuleError
+from defects.text.compact import answer_parts
+from defects.text.grammar_list import Alternative, States, listed_states
 from defects.text.grammar_states import CompactStates, FullStates, Numbers, levels
 from defects.text.request import Request
 
 #: Alternatives beyond which a compact grammar says less: first not how many, then not in which
 #: order. Some 40 ms of building and compiling per thousand.
 MAX_ALTERNATIVES = 60_000
-
-Alternative = tuple[str, int | None]
-States = tuple[tuple[Alternative, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -150,12 +150,16 @@ def answer_grammar(request: Request, fmt: str) -> Grammar:
         (beyond that size, the parser counts). Separations are left to the parser: a grammar would
         have to remember every site that was named.
 
+        A request that names its configurations has these as its answers, in the compact format.
+
     Raises
     ------
     RuleError
-        No configuration of the host meets the rules.
+        No configuration of the host meets the rules, or those named are none or too many.
     """
     request.rules.validate_for(request.host)
+    if request.among is not None:
+        return _listed(request, fmt)
     if fmt == "full":
         return _full(request)
     if fmt != "compact":
@@ -172,6 +176,22 @@ def _compact(request: Request) -> Grammar:
     found = _Builder(CompactStates(rules, Numbers((), 0), False)).build(("start",))
     assert found is not None, "a grammar without a limit is always built"
     return Grammar(found)
+
+
+def _listed(request: Request, fmt: str) -> Grammar:
+    assert request.among is not None
+    if fmt != "compact":
+        raise RuleError(f"configurations to answer with can be named for compact, not for {fmt}")
+    if not request.among:
+        raise RuleError("no configuration is named that may answer")
+    states = listed_states(answer_parts(c) for c in request.among)
+    n = sum(map(len, states))
+    if n > MAX_ALTERNATIVES:
+        raise RuleError(
+            f"{len(request.among)} configurations to answer with make a grammar of {n} "
+            f"alternatives, more than {MAX_ALTERNATIVES}: name fewer"
+        )
+    return Grammar(states)
 
 
 def _full(request: Request) -> Grammar:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from defects.configuration import Configuration
 from defects.descriptors import DESCRIPTORS
 from defects.hosts import Host
 from defects.properties import DECIMALS, Property, property_named
@@ -27,6 +28,9 @@ class Request:
         Choice of lattice vectors and origin in which the `full` format writes coordinates.
     own : mapping
         A user's own properties by name: their units and decimals.
+    among : tuple of Configuration, optional
+        The only configurations that may answer, as they lie, where not everything that the rules
+        allow can be verified. The prompt does not name them; the grammar of the answers holds them.
     """
 
     host: Host
@@ -34,6 +38,7 @@ class Request:
     properties: Mapping[str, float | int | str] = field(default_factory=dict)
     frame: Frame = field(default_factory=Frame)
     own: Mapping[str, Property] = field(default_factory=dict)
+    among: tuple[Configuration, ...] | None = None
 
     def property_lines(self) -> list[str]:
         """``homo_lumo_gap: 1.104 eV``, one line per property."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from defects.hosts import Host
 from defects.oracles.table import TableOracle
 from defects.rules import Rules
 from defects.sampling import random_configuration
+from defects.text import canonical_member
 
 if TYPE_CHECKING:
     from design_loop.campaign.context import Context
@@ -87,6 +89,18 @@ class Domain:
             f"none of {_HOPELESS} random configurations of the rules is in the oracle's table: "
             "give it a table of what the rules allow"
         )
+
+    @cached_property
+    def listed(self) -> tuple[Configuration, ...] | None:
+        """Its members one by one where a table names them, each as training shows it; else None."""
+        if self.table is None:
+            return None
+        found = {
+            r.configuration.key: canonical_member(r.configuration, self.rules)
+            for r in self.table.dataset
+            if r.configuration.host == self.host and r.configuration in self
+        }
+        return tuple(found.values())
 
     def distinct(
         self,

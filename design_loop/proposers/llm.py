@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from defects.asking import Asking, draw_asked
@@ -14,7 +15,7 @@ from design_loop.adaptation import Arm, RoundPlan, plan_round
 from design_loop.campaign.taught import taught_unlabelled
 from design_loop.ledger import Sample
 from design_loop.proposers.history import known_keys
-from serve.constraints import constraints_of
+from serve.constraints import can_list, constraints_of
 
 if TYPE_CHECKING:
     from design_loop.campaign.context import Context
@@ -54,9 +55,10 @@ class LlmProposer:
     def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
         """Sample as many answers as the round may propose.
 
-        With a table as oracle, answers that it could not label, and those that are known already,
-        count for nothing: sampling goes on until there are enough others, so that every proposer
-        has equally many. The searches leave out what is known by themselves.
+        With a table as oracle, only what it holds and nobody knows yet can be answered where the
+        answers are constrained, as the searches draw from nothing else. Else answers that it could
+        not label count for nothing. Either way sampling goes on until there are enough that count,
+        so that every proposer has equally many.
         """
         config = context.config.generation
         [adapter] = [r.adapter for r in context.ledger.rounds(context.id) if r.number == number]
@@ -76,13 +78,17 @@ class LlmProposer:
             # What part of the answers counts is known after the first batch.
             share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
             n = min(round(missing / share), _MOST_AGAIN * config.samples)
+            among = _open_members(context, found.seen)
+            if among is not None and not among:
+                break  # everything that the table holds is known
             before, had = found.countable, len(found.samples)
-            self._sample(context, number, plan, asking, adapter, n, batch, found)
+            self._sample(context, number, plan, asking, adapter, n, batch, among, found)
             found.batches.append(
                 {
                     "samples": len(found.samples) - had,
                     "countable": found.countable - before,
                     "temperatures": [_heated(arm.temperature, batch) for arm in plan.arms],
+                    "among": None if among is None else len(among),
                 }
             )
         run.info["tokens"] = found.tokens
@@ -108,6 +114,7 @@ class LlmProposer:
         adapter: str,
         n: int,
         batch: int,
+        among: tuple[Configuration, ...] | None,
         found: _Answers,
     ) -> None:
         """Add the answers to one batch of prompts, up to the last that counts."""
@@ -119,7 +126,9 @@ class LlmProposer:
             asking.draw(rng, arm.target_jitter, arm.shares)
             for arm in (plan.arm_of(first + i) for i in range(n_prompts))
         ]
-        requests = [context.request(a, first + i, number) for i, a in enumerate(asked)]
+        requests = [
+            replace(context.request(a, first + i, number), among=among) for i, a in enumerate(asked)
+        ]
         prompts = [build_prompt(request, config.format) for request in requests]
         done = 0
 
@@ -182,6 +191,14 @@ class LlmProposer:
         known = configuration.key in seen
         seen.add(configuration.key)
         return not known
+
+
+def _open_members(context: Context, known: Collection[str]) -> tuple[Configuration, ...] | None:
+    """What may be answered, where a table says and answers are constrained to it; else None."""
+    config, listed = context.config.generation, context.domain.listed
+    if not config.constrained or listed is None or not can_list(len(listed), config.format):
+        return None
+    return tuple(c for c in listed if c.key not in known)
 
 
 def _heated(temperature: float, batch: int) -> float:

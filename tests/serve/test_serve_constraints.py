@@ -11,8 +11,9 @@ from pydantic import ValidationError
 from defects.errors import HostError, RuleError
 from defects.hosts import get_host
 from defects.rules import Rules
+from defects.sampling import random_configuration
 from defects.text import Request, answer_grammar, random_frame
-from serve.constraints import ConstraintTable, constraint_of, constraints_of
+from serve.constraints import ConstraintTable, can_list, constraint_of, constraints_of
 from serve.schemas import Constraint
 
 HOST = get_host("MoS2", "4x4")
@@ -45,9 +46,50 @@ def test_rules_of_places_survive_the_wire():
     assert checked.rules == rules.model_copy(update={"min_separation": {}})
 
 
+def test_named_configurations_survive_the_wire():
+    rng = np.random.default_rng(0)
+    among = tuple(random_configuration(HOST, RULES, rng) for _ in range(40))
+    request = Request(HOST, RULES, {}, among=among)
+    wire = json.loads(json.dumps(constraint_of(request, "compact")))
+    table = ConstraintTable()
+    checked = Constraint.model_validate(wire)
+    table.check(checked)
+    assert table.request(checked).among == among
+    assert table.grammar(wire) == answer_grammar(request, "compact").to_ebnf()
+    assert "among" not in constraint_of(Request(HOST, RULES), "compact")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"among": [[[0, "W"], [1, "W"]], [[0, "W"], [48, "VAC"]]]}, "configuration 1: site 48"),
+        ({"among": [[[0, "W"], [1, "Mo"]]]}, "configuration 0: site 1 holds Mo"),
+        ({"among": [[[0, "W"], [0, "W"]]]}, "configuration 0 names a site twice"),
+        ({"among": [[[0, "W"]]]}, "configuration 0 is none of the rules': 1 defects"),
+        ({"among": [[[0, "VAC"], [1, "W"]]]}, "configuration 0 is none of the rules'"),
+        ({"among": [[[0, "W"], [1, "W"]]], "format": "full"}, "in the compact format only"),
+    ],
+)
+def test_named_configurations_that_are_none_of_the_rules_are_refused(change, said):
+    wire = constraint_of(Request(HOST, RULES), "compact") | change
+    with pytest.raises(RuleError, match=said):
+        ConstraintTable().check(Constraint.model_validate(wire))
+
+
+def test_how_many_configurations_may_be_named():
+    assert can_list(1, "compact") and can_list(10_000, "compact")
+    assert not can_list(0, "compact") and not can_list(10_001, "compact")
+    assert not can_list(1, "full")
+
+
 @pytest.mark.parametrize(
     "change",
     [
+        {"among": []},
+        {"among": [[]]},
+        {"among": [[[-1, "W"]]]},
+        {"among": [[[0, "root ::= x"]]]},
+        {"among": [[[0, "W"]]] * 10_001},
         {"frozen": list(range(5000))},
         {"seeds": ["S1 0 0 VAC"] * 65},
         {"seeds": ["S1 0 0 VAC; " * 1000]},

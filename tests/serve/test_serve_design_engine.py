@@ -18,6 +18,7 @@ from defects.configuration import Configuration
 from defects.errors import ParseError
 from defects.hosts import get_host
 from defects.rules import Rules
+from defects.sampling import random_configuration
 from defects.text import Request, build_prompt, longest_answer, parse_answer, random_frame
 from design_loop.client import Client
 from serve.config import ServeConfig
@@ -113,6 +114,25 @@ def test_an_untrained_model_is_valid_under_constraints_and_never_without(service
 
     assert valid(requests, constrained=True) == 4 * prompts
     assert valid(requests[:2], constrained=False) == 0
+
+
+def test_an_untrained_model_answers_with_nothing_but_what_is_named(service):
+    _, client = service
+    rng = np.random.default_rng(1)
+    among = tuple(random_configuration(HOST, RULES, rng) for _ in range(500))
+    request = Request(HOST, RULES, {}, among=among)
+    answers = client.complete(
+        [build_prompt(request, "compact")] * 16,
+        "base",
+        n=4,
+        max_tokens=longest_answer(request, "compact") + 16,
+        seed=5,
+        constraints=constraints_of([request] * 16, "compact"),
+    )
+    said = [parse_answer(a.text, request, "compact") for of_prompt in answers for a in of_prompt]
+    assert len(said) == 64
+    assert set(said) <= set(among)
+    assert len(set(said)) > 20
 
 
 def test_design_and_predict(service):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from proposer_context import make_context
 
-from defects.text import build_answer
+from defects.configuration import Configuration
+from defects.text import build_answer, parse_answer
 from serve.client import Completion
 
 
@@ -17,11 +19,14 @@ class Model:
     """Answers every prompt with the crystals that it was given, over and over."""
 
     def __init__(self, texts):
-        self.texts, self.asked = itertools.cycle(texts), []
+        self.texts, self.asked, self.constraints = itertools.cycle(texts), [], []
 
-    def sample(self, prompts, adapter, *, n, temperature, logprobs=False, **_options):
+    def sample(
+        self, prompts, adapter, *, n, temperature, logprobs=False, constraints=None, **_options
+    ):
         if logprobs:  # the probe that new weights are there
             return [[Completion("", "stop", 1, -1.0 if adapter is None else -2.0)]]
+        self.constraints.append(constraints)
         self.asked.append((len(prompts) * n, temperature))
         return [[Completion(next(self.texts), "stop", 9) for _ in range(n)] for _ in prompts]
 
@@ -54,6 +59,53 @@ def test_a_model_that_repeats_itself_is_asked_hotter_and_not_for_ever(context):
     said = run.info["batches"]
     assert [b["temperatures"] for b in said] == [[t] for t in temperatures]
     assert sum(b["countable"] for b in said) == 3
+
+
+def _named(constraint):
+    return {tuple(map(tuple, changes)) for changes in constraint["among"]}
+
+
+def test_only_what_the_table_holds_and_nobody_knows_may_be_answered(context):
+    texts = _texts(context, 5)
+    context.services = Model(texts)
+    run = SimpleNamespace(info={})
+    context.proposer.propose(context, 1, run)
+    first, second = (of_batch[0] for of_batch in context.services.constraints[:2])
+    host, request = context.host, context.request({}, 0, 1)
+    table = {
+        r.configuration.key
+        for r in context.domain.table.dataset
+        if 2 <= r.configuration.n_defects <= 4
+    }
+    named = [Configuration.from_changes(host, dict(c)) for c in first["among"]]
+    assert {c.key for c in named} == table - context.training_keys
+    assert len(named) == len(table - context.training_keys) > 20
+    # The member that training shows, so that the model meets what it learnt.
+    assert all(c == c.canonical() for c in named)
+    # What was answered is known from then on.
+    said = {parse_answer(text, request, "compact").key for text in texts}
+    left = {Configuration.from_changes(host, dict(c)).key for c in _named(second)}
+    assert left == {c.key for c in named} - said
+    assert [b["among"] for b in run.info["batches"][:2]] == [len(named), len(named) - 5]
+
+
+def test_a_table_that_is_known_is_not_asked_for(context, monkeypatch):
+    everything = {c.key for c in context.domain.listed}
+    monkeypatch.setattr("design_loop.proposers.llm.known_keys", lambda _: everything)
+    context.services = Model(["S1 0 0 VAC"])
+    assert context.proposer.propose(context, 1, SimpleNamespace(info={})) == []
+    assert context.services.asked == []
+
+
+@pytest.mark.parametrize("change", [{"constrained": False}, {"format": "full"}])
+def test_where_answers_cannot_be_listed_the_rules_are_all_that_holds(context, change):
+    generation = context.config.generation.model_copy(update=change)
+    config = context.config.model_copy(update={"generation": generation})
+    context = replace(context, config=config)
+    context.services = Model(["nothing"])
+    context.proposer.propose(context, 1, SimpleNamespace(info={}))
+    for of_batch in context.services.constraints:
+        assert of_batch is None or all("among" not in c for c in of_batch)
 
 
 def test_enough_new_answers_end_it(context):
