@@ -141,8 +141,11 @@ class QuickServices:
         pass
 
 
-def drive(folder: Path, action: str, die_in: str = "") -> None:
-    """Start or resume the campaign of a folder; `die_in` is ``step`` or ``verify:labels``."""
+def drive(folder: Path, action: str, die_in: str = "", store: str = "") -> None:
+    """Start or resume the campaign of a folder; `die_in` is ``step`` or ``verify:labels``.
+
+    The ledger is in the folder, unless `store` is the address of another.
+    """
     from design_loop.campaign import driver
     from design_loop.progress import SilentProgress
 
@@ -166,7 +169,7 @@ def drive(folder: Path, action: str, die_in: str = "") -> None:
             os.kill(os.getpid(), signal.SIGKILL)  # all done, nothing committed
 
         driver.ROUND[step] = killed
-    store = str(folder / "runs" / "ledger.sqlite")
+    store = store or str(folder / "runs" / "ledger.sqlite")
     if action == "start":
         config = load_campaign(folder / "campaign.yaml")
         driver.start(config, folder / "runs", store, SilentProgress(), services)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import uuid
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from design_loop.progress import SilentProgress
 from design_loop.ray_alive import RayDiedError
 from serve.failures import UnavailableError
 from tests.design_loop.campaign.quick_services import QuickServices, write_campaign
+from tests.design_loop.ledger.postgres_schemas import POSTGRES, empty_schema
 
 STEPS = ("generate", "check", "predict", "select", "verify", "learn")
 
@@ -29,8 +31,8 @@ def _run(folder: Path, *arguments: str) -> int:
     return done.returncode
 
 
-def _final(folder: Path) -> dict:
-    with Ledger(folder / "runs" / "ledger.sqlite", create=False) as ledger:
+def _final(folder: Path, store: str = "") -> dict:
+    with Ledger(store or folder / "runs" / "ledger.sqlite", create=False) as ledger:
         [campaign] = ledger.campaigns()
         return {
             "state": campaign.state,
@@ -44,21 +46,31 @@ def _final(folder: Path) -> dict:
         }
 
 
+@pytest.fixture(params=["sqlite", POSTGRES])
+def store(request):
+    """Address of a ledger that is not in the campaign's folder; empty for the one that is."""
+    if request.param == "sqlite":
+        yield ""
+        return
+    with empty_schema(f"test_{uuid.uuid4().hex[:12]}") as address:
+        yield address
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)  # nine processes
-def test_kill_in_every_step_then_resume(tmp_path):
+def test_kill_in_every_step_then_resume(tmp_path, store):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     for folder in (killed, whole):
         folder.mkdir()
         write_campaign(folder)
-    assert _run(whole, "start") == 0
+    assert _run(whole, "start") == 0  # in a file, whatever the killed one is in
 
-    assert _run(killed, "start", STEPS[0]) == -signal.SIGKILL
+    assert _run(killed, "start", STEPS[0], store) == -signal.SIGKILL
     for step in (*STEPS[1:4], "verify:2", *STEPS[4:]):
-        assert _run(killed, "quick", step) == -signal.SIGKILL
-    assert _run(killed, "quick") == 0
+        assert _run(killed, "quick", step, store) == -signal.SIGKILL
+    assert _run(killed, "quick", "", store) == 0
 
-    after, expected = _final(killed), _final(whole)
+    after, expected = _final(killed, store), _final(whole)
     assert after["state"] is CampaignState.DONE
     # The same campaign as if nothing had happened: same labels, same drops, same adapters.
     assert after["labels"] == expected["labels"]
