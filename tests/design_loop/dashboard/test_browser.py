@@ -10,10 +10,13 @@ from fake_campaign import FakeCampaign
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "serve"))
 
+from design_loop.compare.page import write_page
+from design_loop.config import load_preset
 from design_loop.dashboard.alone import build_alone
 from design_loop.dashboard.store import Store
 from design_loop.ledger import Ledger
 from design_loop.report import write_report
+from tests.design_loop.compare.made_up import outcome
 
 pytestmark = pytest.mark.slow
 LAPTOP, PHONE = (1280, 800), (390, 844)
@@ -188,3 +191,20 @@ def test_the_report_alone(browser, ledger, finished, tmp_path, size, dark):
     assert browser.complaints() == []
     fetched = "performance.getEntriesByType('resource').map((each) => each.name)"
     assert [a for a in browser.run(f"return {fetched}") if a.startswith("http")] == []
+
+
+@pytest.mark.parametrize(("size", "dark"), [(LAPTOP, False), (PHONE, True)])
+def test_a_comparison(browser, tmp_path, size, dark):
+    arms = ("random", "random-wide", "genetic", "tpe", "gibbs", "nearest", "llm", "llm-frozen")
+    made = [outcome(arm, seed, [0.0, 0.1, 0.0]) for arm in arms for seed in range(3)]
+    path = tmp_path / "compare.html"
+    write_page(made, load_preset("quickstart", check=False), 1.0, path)
+    browser.size(*size, dark=dark)
+    browser.open(path.as_uri())
+    assert browser.run(PROBLEMS) == []
+    assert browser.complaints() == []
+    # Wide tables scroll by themselves, and with the keyboard.
+    tables = "[...document.querySelectorAll('.scroll[tabindex]')]"
+    assert browser.run(f"return {tables}.length") == 5
+    wide = browser.run(f"return {tables}.some((each) => each.scrollWidth > each.clientWidth)")
+    assert wide == (size == PHONE)
