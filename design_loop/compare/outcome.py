@@ -94,10 +94,6 @@ class Outcome:
         """Smallest distance to the targets; None without a complete label."""
         return min((c.error for c in self.calls if math.isfinite(c.error)), default=None)
 
-    def hits_after(self, calls: int) -> int:
-        """Hits among the first so many calls; all of them where it made fewer."""
-        return sum(c.hit and c.new for c in self.calls if c.number <= calls)
-
 
 def read_outcome(
     ledger: Ledger, campaign: str, arm: str, seed: int, known: Collection[str]
