@@ -14,6 +14,8 @@ _DIED = re.compile(r"\b(ActorDiedError|ActorUnavailableError|NodeDiedError|Worke
 _OWN_FAULT = "raised in its creation task"
 #: What vLLM says of the processes of its engine: names and exit codes.
 _ENGINES = re.compile(r"Failed core proc\(s\): \{([^}]*)\}")
+#: What multiprocessing makes of a process whose fork server is gone.
+_FORK_SERVER_DIED = 255
 #: Counts of the kernel: of this container, else of the machine.
 _OOM_COUNTS = (Path("/sys/fs/cgroup/memory.events"), Path("/proc/vmstat"))
 
@@ -35,7 +37,8 @@ def was_killed(text: str) -> bool:
     engines = _ENGINES.search(text)
     if engines:
         codes = [int(code) for code in re.findall(r": (-?\d+)", engines[1])]
-        return bool(codes) and all(code < 0 for code in codes)  # ended by a signal
+        # By a signal, or together with the fork server that it came from.
+        return bool(codes) and all(code < 0 or code == _FORK_SERVER_DIED for code in codes)
     return _DIED.search(text) is not None and _OWN_FAULT not in text
 
 

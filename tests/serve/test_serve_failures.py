@@ -19,6 +19,7 @@ ALLOCATING = "Exception when allocating Replica(id='x'):\nTraceback\n  File x\n"
         (repr(ActorDiedError()), True),
         (f"{ALLOCATING}ray.exceptions.ActorDiedError: {ActorDiedError()}", True),
         (ENGINE + "Failed core proc(s): {'EngineCore': -9}", True),
+        (ENGINE + "Failed core proc(s): {'EngineCore': 255}", True),  # with its fork server
         (ENGINE + "Failed core proc(s): {'EngineCore': 1}", False),
         # The others are ended since one has failed.
         (ENGINE + "Failed core proc(s): {'EngineCore_0': 1, 'EngineCore_1': -15}", False),

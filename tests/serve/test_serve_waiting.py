@@ -6,10 +6,13 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 
+import psutil
 import pytest
 from fake_status import statuses
 from fake_surrogate import write as write_surrogate
+from tiny_llama import make_base
 
 import serve.waiting as waiting
 from defects.errors import ModelError
@@ -100,3 +103,35 @@ def test_a_replica_killed_while_it_starts_is_started_again(tmp_path):
         assert killed
         status = serve.get_app_handle(handle.apps.surrogate).status.remote().result(timeout_s=30)
     assert status["version"] == "v1"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)  # two starts of the engine
+def test_an_engine_that_is_killed_whenever_it_starts_is_no_fault_of_its_model(tmp_path):
+    from serve.app import deploy
+
+    killed, stop = set(), threading.Event()
+
+    def forked(process: psutil.Process) -> bool:
+        return "serve.engine_imports" in " ".join(process.cmdline())
+
+    def kill() -> None:
+        while not stop.wait(0.1):
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    # An engine has the command line of the fork server that it comes from.
+                    if forked(process) and forked(process.parent()):
+                        process.kill()
+                        killed.add(process.pid)
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    engine = {"kv_cache_gib": 0.25, "max_model_len": 256}
+    config = ServeConfig(base_model=str(make_base(tmp_path / "base")), engine=engine)
+    try:
+        with pytest.raises(UnavailableError, match="language model did not start: its process was"):
+            deploy(config)
+    finally:
+        stop.set()
+        thread.join()
+    assert len(killed) >= 2, "Serve had started it once more"
