@@ -26,9 +26,12 @@ if TYPE_CHECKING:
 _BATCH = 16
 #: With a table as oracle: batches after which fewer countable answers have to do.
 _MOST_BATCHES = 8
+#: Of these so many under the grammar of the rules, the others under one of the table's rest.
+_FREE_BATCHES = 3
 #: Samples of one more batch, in units of the round's; what hardly yields is not asked for ever.
 _MOST_AGAIN = 10
 #: Every batch after the first is hotter: a model whose likeliest answers are known says them again.
+#: Not where the grammar leaves out what is known.
 _HOTTER, _HOTTEST = 1.15, 2.0
 #: Between the seeds of two settings of a round, so that they share no random numbers.
 _ARM_SEEDS = 7919
@@ -55,10 +58,13 @@ class LlmProposer:
     def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
         """Sample as many answers as the round may propose.
 
-        With a table as oracle, only what it holds and nobody knows yet can be answered where the
-        answers are constrained, as the searches draw from nothing else. Else answers that it could
-        not label count for nothing. Either way sampling goes on until there are enough that count,
-        so that every proposer has equally many.
+        With a table as oracle, answers that it could not label, and those that are known already,
+        count for nothing: sampling goes on until there are enough others, so that every proposer
+        has equally many. The searches draw from the table and leave out what is known. So do the
+        last batches here, whose grammar holds nothing else. Not the first: masks are applied
+        token by token, which makes an answer likely whose beginning is likely, whatever follows
+        (Park et al. 2024, arXiv:2405.21047), where dropping whole answers leaves the model's own
+        distribution over the table.
         """
         config = context.config.generation
         [adapter] = [r.adapter for r in context.ledger.rounds(context.id) if r.number == number]
@@ -75,19 +81,24 @@ class LlmProposer:
             missing = config.samples - found.countable
             if missing <= 0:
                 break
-            # What part of the answers counts is known after the first batch.
-            share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
-            n = min(round(missing / share), _MOST_AGAIN * config.samples)
-            among = _open_members(context, found.seen)
-            if among is not None and not among:
+            left = _open_members(context, found.seen)
+            if left is not None and not left:
                 break  # everything that the table holds is known
+            among = left if batch >= _FREE_BATCHES else None
+            # What part of the answers counts is known after the first batch; of those from the
+            # table's rest all but repetitions do.
+            share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
+            if among is not None:
+                share = 0.5
+            n = min(round(missing / share), _MOST_AGAIN * config.samples)
+            heat = 0 if among is not None else batch
             before, had = found.countable, len(found.samples)
             self._sample(context, number, plan, asking, adapter, n, batch, among, found)
             found.batches.append(
                 {
                     "samples": len(found.samples) - had,
                     "countable": found.countable - before,
-                    "temperatures": [_heated(arm.temperature, batch) for arm in plan.arms],
+                    "temperatures": [_heated(arm.temperature, heat) for arm in plan.arms],
                     "among": None if among is None else len(among),
                 }
             )
@@ -145,7 +156,7 @@ class LlmProposer:
                 [prompts[i] for i in mine],
                 adapter,
                 n=config.per_prompt,
-                temperature=_heated(arm.temperature, batch),
+                temperature=_heated(arm.temperature, 0 if among is not None else batch),
                 top_p=arm.top_p,
                 max_tokens=config.max_tokens or longest_answer(context),
                 seed=(seed + _ARM_SEEDS * arm.index) % 2**31,

@@ -10,7 +10,6 @@ from design_loop.summary import CampaignSummary
 from design_loop.views.html import Markup, join, tag
 from design_loop.views.methods_space import space
 from design_loop.views.naming import proposer_of, short, unit
-from serve.schemas import MAX_LISTED
 
 _PROPOSERS = {
     "random": "random configurations of the rules, none twice",
@@ -56,7 +55,7 @@ def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
     if kind == "llm":
         base = str(config.get("base_model", "a base model")).rstrip("/").rsplit("/", 1)[-1]
         constrained = (
-            f" under a grammar of {_answers(config)}" if generation.get("constrained") else ""
+            " under a grammar of the rules" if generation.get("constrained", False) else ""
         )
         return (
             f"Proposed by a language model ({base}) with LoRA adapters, {rounds}: sampled"
@@ -66,15 +65,6 @@ def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
         )
     adapting = _adapting(generation) if kind == "hybrid" else ""
     return f"Proposed by {_PROPOSERS.get(kind, kind)}, {rounds}.{adapting}"
-
-
-def _answers(config: Mapping[str, Any]) -> str:
-    """What the grammar of the answers holds (`design_loop.proposers.llm`)."""
-    compact = _section(config, "generation").get("format", "compact") == "compact"
-    if _section(config, "oracle").get("kind") == "table" and compact:
-        most = f"{MAX_LISTED:,}"
-        return f"the table without what was known (of the rules, beyond {most} entries)"
-    return "the rules"
 
 
 def _adapting(generation: Mapping[str, Any]) -> str:
