@@ -68,8 +68,8 @@ class RemotePredictions:
 class ServeClient:
     """Client of one served address.
 
-    A request that has no answer after all tries raises `serve.failures.UnavailableError`, a
-    `ModelError`.
+    A request that has no answer in time, or none after all tries, raises
+    `serve.failures.UnavailableError`, a `ModelError`.
 
     Parameters
     ----------
@@ -289,7 +289,8 @@ class ServeClient:
             try:
                 reply = self._http.request(method, path, json=body)
             except httpx.TimeoutException as error:
-                raise ModelError(
+                # Not sent twice: whoever is stuck with it is to be started anew.
+                raise UnavailableError(
                     f"{path} gave no answer in time ({type(error).__name__})"
                 ) from error
             except httpx.TransportError as error:

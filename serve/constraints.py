@@ -8,6 +8,7 @@ never reaches the engine (a malformed one stalls every request behind it).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -50,9 +51,11 @@ class ConstraintTable:
             Unknown host.
         RuleError
             Rules that nothing meets, a host that is too large, or named configurations that are
-            none of the rules'.
+            none of the rules' or too many for a grammar.
         """
         self.request(constraint)
+        if constraint.among is not None:
+            self._grammar(constraint)
 
     def _request(self, constraint: Constraint) -> Request:
         """The request behind a constraint; raises as `check`."""
@@ -100,9 +103,6 @@ def constraint_of(request: Request, fmt: str) -> dict[str, Any]:
     """The JSON form of a request's constraint, as a client sends it."""
     rules = request.rules.model_dump(mode="json", exclude={"min_separation"})
     always = ("defects", "min_defects", "max_defects")
-    among = {}
-    if request.among is not None:
-        among["among"] = [[[d.site, d.species] for d in c.defects] for c in request.among]
     return {
         "host": request.host.name,
         "supercell": list(request.host.supercell),
@@ -110,13 +110,23 @@ def constraint_of(request: Request, fmt: str) -> dict[str, Any]:
         "format": fmt,
         "matrix": list(request.frame.matrix),
         "shift": list(request.frame.shift),
-        **among,
+        **({} if request.among is None else {"among": _changes(request.among)}),
     }
 
 
-def can_list(count: int, fmt: str) -> bool:
-    """Whether a constraint may name so many configurations to answer with."""
-    return fmt == "compact" and 0 < count <= MAX_LISTED
+def _changes(among: Sequence[Configuration]) -> list[list[list[Any]]]:
+    return [[[d.site, d.species] for d in c.defects] for c in among]
+
+
+def can_list(request: Request, fmt: str) -> bool:
+    """Whether the configurations that a request names can be its constraint."""
+    if fmt != "compact" or not request.among or len(request.among) > MAX_LISTED:
+        return False
+    try:
+        answer_grammar(request, fmt)
+    except RuleError:
+        return False  # many defects in many configurations
+    return True
 
 
 def can_constrain(host: Host) -> bool:
@@ -128,4 +138,17 @@ def constraints_of(requests: Sequence[Request], fmt: str) -> list[dict[str, Any]
     """Constraints of requests for one host; None where it is too large for them."""
     if not all(can_constrain(request.host) for request in requests):
         return None
-    return [constraint_of(request, fmt) for request in requests]
+    # Thousands of configurations that requests share are written out once.
+    written = {id(r.among): _changes(r.among) for r in _distinct(requests) if r.among is not None}
+    found = []
+    for request in requests:
+        constraint = constraint_of(replace(request, among=None), fmt)
+        if request.among is not None:
+            constraint["among"] = written[id(request.among)]
+        found.append(constraint)
+    return found
+
+
+def _distinct(requests: Sequence[Request]) -> Iterable[Request]:
+    """One request for each list of configurations."""
+    return {id(request.among): request for request in requests}.values()

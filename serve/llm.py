@@ -14,7 +14,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
-from defects.errors import ModelError
+from defects.errors import DesignLoopError, ModelError
 from serve.config import ServeConfig
 from serve.constraints import ConstraintTable
 from serve.engine_process import begin_imports
@@ -76,7 +76,7 @@ class LLMDeployment:
                     yield "".join(item)
                 else:
                     yield self._reply(item)
-        except (ModelError, ValueError) as error:
+        except (DesignLoopError, ValueError) as error:
             yield self._refusal(error)
 
     async def check_health(self) -> None:
@@ -90,7 +90,7 @@ class LLMDeployment:
         try:
             async for item in await self._start(kind, body):
                 return self._reply(item)
-        except (ModelError, ValueError) as error:
+        except (DesignLoopError, ValueError) as error:
             return self._refusal(error)
         return error_reply("the engine gave no answer", "internal_error", 500)
 
@@ -114,6 +114,8 @@ class LLMDeployment:
         if isinstance(error, ModelError):
             status, kind, message = refusal_of(error)
             return error_reply(message, kind, status)
+        if isinstance(error, DesignLoopError):
+            return error_reply(str(error), "invalid_constraint", 422)
         # vLLM refuses a request (too long, bad adapter) with a ValueError; its text is for users.
         logger.warning("request refused by the engine: %s", error)
         return error_reply(str(error).splitlines()[0], "invalid_request", 422)

@@ -95,7 +95,7 @@ def fail_if_dead(name: str, kills_for_memory: int | None = None) -> None:
     ----------
     name : str
     kills_for_memory : int, optional
-        What `oom_kills` said before the application was submitted.
+        What `oom_kills` said when the wait for the application began.
 
     Raises
     ------

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from defects.datasets import Dataset
@@ -40,8 +41,8 @@ log = logging.getLogger(__name__)
 #: How long a result waits for a ledger that is locked, full or away before the campaign stops, s.
 PATIENCE_S = 600.0
 
-#: How often in a row, with no step done in between, a driver starts Ray and the models anew after
-#: they died, before a person has to look.
+#: How often in a row, with no step done and no label kept in between, a driver starts Ray and the
+#: models anew after they died, before a person has to look.
 DEATHS_IN_A_ROW = 5
 
 #: Pause before the first of them, s; each further one is twice as long.
@@ -137,6 +138,20 @@ def resume(
         return driver.run(dataset, expected)
 
 
+@contextmanager
+def _closing(models: Services) -> Iterator[None]:
+    """Take the models down at the end; what ended the work is what is told, not what follows."""
+    try:
+        yield
+    except BaseException:
+        try:
+            models.close()
+        except Exception as second:  # noqa: BLE001 - whatever it is, the first error is the one to show
+            log.warning("the models could not be taken down: %s", second)
+        raise
+    models.close()
+
+
 class _Driver:
     def __init__(
         self,
@@ -151,7 +166,8 @@ class _Driver:
         self.folder = Path(ledger.campaign(campaign).workdir) / campaign
         self.control = Control(ledger, campaign, config)
         self.tracker = Tracker(ledger, campaign, config.tracking, progress)
-        self.deaths = 0  # of Ray or of the models, since a step was done
+        self.deaths = 0  # of Ray or of the models, since a step was done or a label kept
+        self.kept = 0  # labels at the last of them
 
     def run(self, dataset: Dataset | None, expected: CampaignState | None) -> CampaignSummary:
         """Run every step that is not done; None for `expected` runs none."""
@@ -180,7 +196,10 @@ class _Driver:
             try:
                 self._all_rounds(dataset)
             except (RayDiedError, UnavailableError) as error:
-                self.deaths += 1
+                kept = len(self.ledger.labels(self.id))
+                # A step of many dear calls may take days: each that is kept is progress.
+                self.deaths = 1 if kept > self.kept else self.deaths + 1
+                self.kept = kept
                 if self.deaths > DEATHS_IN_A_ROW:
                     raise
                 self._start_anew(error)
@@ -243,20 +262,19 @@ class _Driver:
             dataset,
             self.control,
         )
-        try:
-            self._serve_last_surrogate(models)
-            self._round(context, 0, {"prepare": prepare})
-            number = 1
-            while number <= self._amended(context).rounds:
-                self._round(context, number, ROUND)
-                number += 1
-        except (Suspended, Waiting):
-            raise
-        except Exception as error:
-            check_ray(error)  # a dead Ray has many faces: a refused connection, a lost actor
-            raise
-        finally:
-            models.close()
+        with _closing(models):
+            try:
+                self._serve_last_surrogate(models)
+                self._round(context, 0, {"prepare": prepare})
+                number = 1
+                while number <= self._amended(context).rounds:
+                    self._round(context, number, ROUND)
+                    number += 1
+            except (Suspended, Waiting):
+                raise
+            except Exception as error:
+                check_ray(error)  # a dead Ray has many faces: a refused connection, a lost actor
+                raise
 
     def _amended(self, context: Context) -> CampaignConfig:
         """Take up what was added to the configuration since the last look."""

@@ -28,7 +28,7 @@ _BATCH = 16
 _MOST_BATCHES = 8
 #: Of these so many under the grammar of the rules, the others under one of the table's rest.
 _FREE_BATCHES = 3
-#: Samples of one more batch, in units of the round's; what hardly yields is not asked for ever.
+#: Most samples of one more batch, in units of the round's.
 _MOST_AGAIN = 10
 #: Every batch after the first is hotter: a model whose likeliest answers are known says them again.
 #: Not where the grammar leaves out what is known.
@@ -84,7 +84,9 @@ class LlmProposer:
             left = _open_members(context, found.seen)
             if left is not None and not left:
                 break  # everything that the table holds is known
-            among = left if batch >= _FREE_BATCHES else None
+            among = None
+            if left is not None and batch >= _FREE_BATCHES and _can_list(context, left):
+                among = left
             # What part of the answers counts is known after the first batch; of those from the
             # table's rest all but repetitions do.
             share = max(found.countable, 1) / len(found.samples) if found.samples else 1.0
@@ -205,11 +207,16 @@ class LlmProposer:
 
 
 def _open_members(context: Context, known: Collection[str]) -> tuple[Configuration, ...] | None:
-    """What may be answered, where a table says and answers are constrained to it; else None."""
-    config, listed = context.config.generation, context.domain.listed
-    if not config.constrained or listed is None or not can_list(len(listed), config.format):
-        return None
-    return tuple(c for c in listed if c.key not in known)
+    """What a table holds and nobody knows; None without a table."""
+    listed = context.domain.listed
+    return None if listed is None else tuple(c for c in listed if c.key not in known)
+
+
+def _can_list(context: Context, among: tuple[Configuration, ...]) -> bool:
+    """Whether answers can be constrained to these."""
+    config = context.config.generation
+    request = replace(context.request({}, 0, 0), among=among)
+    return config.constrained and can_list(request, config.format)
 
 
 def _heated(temperature: float, batch: int) -> float:

@@ -144,7 +144,7 @@ def test_a_timeout_is_an_error_not_a_retry():
         raise httpx.ReadTimeout("slow")
 
     client, waits = client_of(handler)
-    with pytest.raises(ModelError, match="in time"):
+    with pytest.raises(UnavailableError, match="in time"):
         client.models()
     assert waits == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from defects.rules import Rules
 from defects.sampling import random_configuration
 from defects.text import Request, answer_grammar, random_frame
 from serve.constraints import ConstraintTable, can_list, constraint_of, constraints_of
-from serve.schemas import Constraint
+from serve.schemas import MAX_LISTED, Constraint
 
 HOST = get_host("MoS2", "4x4")
 RULES = Rules(defects=("V_S", "W_Mo"), min_defects=2, max_defects=3)
@@ -76,10 +77,42 @@ def test_named_configurations_that_are_none_of_the_rules_are_refused(change, sai
         ConstraintTable().check(Constraint.model_validate(wire))
 
 
+def _crowded(n):
+    """So many configurations with twenty defects each."""
+    rules = Rules(defects=("V_Mo", "V_S", "W_Mo", "Se_S"), min_defects=20, max_defects=20)
+    host, rng = get_host("MoS2", "8x8"), np.random.default_rng(0)
+    among = tuple(random_configuration(host, rules, rng) for _ in range(n))
+    return Request(host, rules, {}, among=among)
+
+
 def test_how_many_configurations_may_be_named():
-    assert can_list(1, "compact") and can_list(10_000, "compact")
-    assert not can_list(0, "compact") and not can_list(10_001, "compact")
-    assert not can_list(1, "full")
+    one = random_configuration(HOST, RULES, np.random.default_rng(0))
+    assert can_list(Request(HOST, RULES, {}, among=(one,)), "compact")
+    assert can_list(Request(HOST, RULES, {}, among=(one,) * MAX_LISTED), "compact")
+    assert not can_list(Request(HOST, RULES, {}, among=(one,) * (MAX_LISTED + 1)), "compact")
+    assert not can_list(Request(HOST, RULES, {}, among=(one,)), "full")
+    assert not can_list(Request(HOST, RULES, {}, among=()), "compact")
+    assert not can_list(Request(HOST, RULES), "compact")
+
+
+def test_many_defects_in_many_configurations_are_refused_before_the_engine():
+    request = _crowded(1000)
+    assert can_list(replace(request, among=request.among[:200]), "compact")
+    assert not can_list(request, "compact")
+    with pytest.raises(RuleError, match=r"1000 configurations to answer with .* name fewer"):
+        ConstraintTable().check(Constraint.model_validate(constraint_of(request, "compact")))
+
+
+def test_a_list_that_requests_share_is_written_out_once():
+    rng = np.random.default_rng(0)
+    among = tuple(random_configuration(HOST, RULES, rng) for _ in range(5))
+    requests = [Request(HOST, RULES, {"homo": float(i)}, among=among) for i in range(3)]
+    other = Request(HOST, RULES, {}, among=among[:1])
+    made = constraints_of([*requests, other, Request(HOST, RULES)], "compact")
+    assert made[:3] == [constraint_of(requests[0], "compact")] * 3
+    assert made[0]["among"] is made[2]["among"]
+    assert len(made[3]["among"]) == 1
+    assert "among" not in made[4]
 
 
 @pytest.mark.parametrize(
