@@ -96,7 +96,9 @@ class GenerationConfig(Section):
         None, ge=1, le=131_072, description="longest answer; by default what the format needs"
     )
     constrained: bool = Field(
-        True, description="answers are decoded under a grammar of the rules, so that all are valid"
+        True,
+        description="answers are decoded under a grammar of the rules, so that all are valid; with "
+        "a table as oracle those still missing after three batches under one of the table's rest",
     )
     target_jitter: float = Field(
         0.0,

@@ -55,7 +55,7 @@ def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
     if kind == "llm":
         base = str(config.get("base_model", "a base model")).rstrip("/").rsplit("/", 1)[-1]
         constrained = (
-            " under a grammar of the rules" if generation.get("constrained", False) else ""
+            f" under a grammar of {_answers(config)}" if generation.get("constrained") else ""
         )
         return (
             f"Proposed by a language model ({base}) with LoRA adapters, {rounds}: sampled"
@@ -65,6 +65,14 @@ def _proposing(summary: CampaignSummary, config: Mapping[str, Any]) -> str:
         )
     adapting = _adapting(generation) if kind == "hybrid" else ""
     return f"Proposed by {_PROPOSERS.get(kind, kind)}, {rounds}.{adapting}"
+
+
+def _answers(config: Mapping[str, Any]) -> str:
+    """What the grammars of the answers held (`design_loop.proposers.llm`)."""
+    compact = _section(config, "generation").get("format", "compact") == "compact"
+    if _section(config, "oracle").get("kind") == "table" and compact:
+        return "the rules (where proposals were missing after that, of the table's unknown rest)"
+    return "the rules"
 
 
 def _adapting(generation: Mapping[str, Any]) -> str:

@@ -190,3 +190,20 @@ def test_methods_tell_the_version_of_a_program_behind_ase(summary):
     settings = {"calculator": "ase.calculators.vasp:Vasp", "version": "VASP 6.4.2, potpaw.54"}
     words = _words(summary, oracle={"kind": "ase", "settings": settings})
     assert "ase.calculators.vasp:Vasp (ASE; VASP 6.4.2, potpaw.54) on ideal structures" in words
+
+
+@pytest.mark.parametrize(
+    ("oracle", "fmt", "of"),
+    [
+        ("xtb", "compact", "the rules at"),
+        ("table", "compact", "the rules (where proposals were missing after that"),
+        ("table", "full", "the rules at"),
+    ],
+)
+def test_methods_tell_what_could_be_answered(tmp_path, oracle, fmt, of):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        summary = summarise_campaign(ledger, FakeCampaign(ledger, tmp_path).id)
+    generation = {**summary.campaign.config["generation"], "constrained": True, "format": fmt}
+    words = _words(summary, generation=generation, oracle={"kind": oracle})
+    assert f"sampled under a grammar of {of}" in words
+    assert "grammar" not in _words(summary, generation={**generation, "constrained": False})
