@@ -22,6 +22,7 @@ RULES = Rules(defects=("V_S", "Se_S", "W_Mo"), max_defects=3)
 #: What keeps a fit short; the kinds that are not named are quick anyway.
 QUICK = {
     "embedding": {"pretraining_steps": 2, "width": 8},
+    "graph": {"steps": 10, "seeds": 1},
     "transformer": {"epochs": 1, "batch_size": 24, "images": 1},
 }
 #: Fitted for real here. A kind that is not installed is left out, as it is for users.
