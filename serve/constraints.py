@@ -139,16 +139,9 @@ def constraints_of(requests: Sequence[Request], fmt: str) -> list[dict[str, Any]
     if not all(can_constrain(request.host) for request in requests):
         return None
     # Thousands of configurations that requests share are written out once.
-    written = {id(r.among): _changes(r.among) for r in _distinct(requests) if r.among is not None}
-    found = []
-    for request in requests:
-        constraint = constraint_of(replace(request, among=None), fmt)
-        if request.among is not None:
-            constraint["among"] = written[id(request.among)]
-        found.append(constraint)
-    return found
-
-
-def _distinct(requests: Sequence[Request]) -> Iterable[Request]:
-    """One request for each list of configurations."""
-    return {id(request.among): request for request in requests}.values()
+    lists = {id(request.among): request.among for request in requests}
+    written = {key: {"among": _changes(among)} for key, among in lists.items() if among is not None}
+    return [
+        constraint_of(replace(request, among=None), fmt) | written.get(id(request.among), {})
+        for request in requests
+    ]
