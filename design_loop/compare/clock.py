@@ -40,7 +40,8 @@ class Clock:
     Counted are the models' start (until the first step begins) and of every step the run that
     finished it. What an earlier run of ``verify`` had computed is counted for as long as the oracle
     was at work; a label that another campaign had computed costs what it cost there, divided by how
-    many calls are under way at a time. Pauses, and later starts of the models, are not counted.
+    many calls are under way at a time, in this campaign and in those that computed for it. Pauses,
+    and later starts of the models, are not counted.
     """
 
     labels: tuple[TimedLabel, ...]
@@ -53,11 +54,10 @@ def read_clock(ledger: Ledger, campaign: str) -> Clock:
     steps = ledger.steps(campaign)
     created = ledger.campaign(campaign).created
     sessions = [e.time for e in ledger.events(campaign) if e.message == GOES_ON]
-    with ledger.reading() as connection:
-        finished = overviews.finished_calls(connection, campaign)
     labels = [v for v in ledger.labels(campaign) if v.source is not Source.SURROGATE]
-    computed = {_id(v) for v in labels if _computed_here(v, finished)}
-    together = _calls_at_a_time([v for v in labels if _id(v) in computed])
+    sources = _sources(ledger, campaign)
+    computed = {_id(v) for v in sources.get(campaign, ())}
+    together = _calls_at_a_time(sources.values())
     own = seconds = _startup(steps, created, sessions)
     timed: list[TimedLabel] = []
     for step in steps:
@@ -115,12 +115,14 @@ def _busy(computed: Sequence[Label], until: datetime) -> float:
     return total
 
 
-def _calls_at_a_time(computed: Sequence[Label]) -> float:
-    """How many calls were under way on average, while any was; at least 1."""
-    if not computed:
-        return 1.0
-    busy = _busy(computed, max(v.time for v in computed))
-    return max(1.0, sum(v.seconds or 0.0 for v in computed) / busy) if busy else 1.0
+def _calls_at_a_time(sources: Iterable[Sequence[Label]]) -> float:
+    """How many calls were under way on average, while any of the campaign was; at least 1."""
+    work = busy = 0.0
+    for computed in sources:
+        # Each by itself: two campaigns that ran side by side are no batch of twice the size.
+        work += sum(v.seconds or 0.0 for v in computed)
+        busy += _busy(computed, max(v.time for v in computed))
+    return max(1.0, work / busy) if busy else 1.0
 
 
 def _span(label: Label) -> tuple[float, float]:
@@ -128,8 +130,25 @@ def _span(label: Label) -> tuple[float, float]:
     return end - (label.seconds or 0.0), end
 
 
-def _computed_here(label: Label, finished: Mapping[str, datetime]) -> bool:
-    """Whether this campaign had the label computed, and did not take it over."""
+def _sources(ledger: Ledger, campaign: str) -> dict[str, list[Label]]:
+    """Who computed labels of a campaign, it may be itself -> all labels that they computed."""
+    with ledger.reading() as connection:
+        sharing = overviews.sharing_calls(connection, campaign)
+        finished = {name: overviews.finished_calls(connection, name) for name in sharing}
+    keys = finished.get(campaign, {}).keys()
+    found = {
+        name: [v for v in ledger.labels(name) if _computed_there(v, finished[name])]
+        for name in sharing
+    }
+    return {
+        name: computed
+        for name, computed in found.items()
+        if any(v.oracle_key in keys for v in computed)
+    }
+
+
+def _computed_there(label: Label, finished: Mapping[str, datetime]) -> bool:
+    """Whether the campaign of a label had it computed, and did not take it over."""
     moment = finished.get(label.oracle_key or "")
     return moment is not None and (label.time - moment).total_seconds() < _TAKEN_OVER
 

@@ -256,6 +256,14 @@ def finished_calls(connection: Connection, campaign: str) -> dict[str, datetime]
     return _pairs(rows)
 
 
+def sharing_calls(connection: Connection, campaign: str) -> list[str]:
+    """Return the campaigns, this one among them, with labels from calls behind its own."""
+    lab = t.labels.c
+    mine = select(lab.oracle_key).where(lab.campaign == campaign, lab.oracle_key.is_not(None))
+    statement = select(lab.campaign).where(lab.oracle_key.in_(mine)).distinct()
+    return list(connection.execute(statement.order_by(lab.campaign)).scalars())
+
+
 def lease_expiry(connection: Connection, campaign: str) -> datetime | None:
     """Return until when a driver holds a campaign; None where none does."""
     c = t.leases.c

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from fake_campaign import FakeCampaign
@@ -114,36 +114,54 @@ def test_what_another_campaign_computed_costs_what_it_cost_there(out):
 
 
 @pytest.fixture
-def played(tmp_path):
-    """A made-up campaign at set times, and its database.
+def play(tmp_path):
+    """Plays a made-up campaign at set times; returns the ledger, its name and the database.
 
     2 s until the first step; 1 s per step, 10 s for verify, whose five calls of 6.5 s end together
-    (0.01 s apart) 6.5 s after its start.
+    (0.01 s apart) 6.5 s after its start. What an earlier one had computed is taken over.
     """
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger:
-        name = FakeCampaign(ledger, tmp_path).run()
-        created = ledger.campaign(name).created
         # Other times than a blink's can only be written past the guards of finished rows.
         database = sqlite3.connect(path, isolation_level=None)
         guards = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
         for (guard,) in guards.fetchall():
             database.execute(f'DROP TRIGGER "{guard}"')
 
-        def put(statement, seconds, *where):
-            database.execute(statement, [_text(created + timedelta(seconds=seconds)), *where])
+        def put(statement, moment, *where):
+            database.execute(statement, [_text(moment), *where])
 
-        database.execute("UPDATE steps SET seconds = CASE name WHEN 'verify' THEN 10 ELSE 1 END")
-        put("UPDATE steps SET started = ? WHERE round = 0", 2)
-        for number in (1, 2, 3):
-            started = 100 * number
-            put("UPDATE steps SET started = ? WHERE name = 'verify' AND round = ?", started, number)
-            for place, label in enumerate(ledger.labels(name, number=number)):
-                when = started + 6.5 + 0.01 * place
-                put("UPDATE labels SET time = ? WHERE candidate = ?", when, label.candidate)
-                put("UPDATE oracle_calls SET finished = ? WHERE key = ?", when, label.oracle_key)
-        yield ledger, name, database
+        def played(later=timedelta(0)):
+            finished = {key for (key,) in database.execute("SELECT key FROM oracle_calls "
+                                                           "WHERE state = 'done'")}  # fmt: skip
+            name = FakeCampaign(ledger, tmp_path).run()
+            created = ledger.campaign(name).created + later
+            put("UPDATE campaigns SET created = ? WHERE id = ?", created, name)
+            database.execute(
+                "UPDATE steps SET seconds = CASE name WHEN 'verify' THEN 10 ELSE 1 END"
+            )
+            begins = "UPDATE steps SET started = ? WHERE campaign = ?"
+            put(f"{begins} AND round = 0", created + timedelta(seconds=2), name)
+            for number in (1, 2, 3):
+                started = created + timedelta(seconds=100 * number)
+                put(f"{begins} AND name = 'verify' AND round = ?", started, name, number)
+                for place, label in enumerate(ledger.labels(name, number=number)):
+                    when = started + timedelta(seconds=6.5 + 0.01 * place)
+                    where = "campaign = ? AND candidate = ?"
+                    put(f"UPDATE labels SET time = ? WHERE {where}", when, name, label.candidate)
+                    if label.oracle_key not in finished:
+                        put("UPDATE oracle_calls SET finished = ? WHERE key = ?",
+                            when, label.oracle_key)  # fmt: skip
+            return ledger, name, database
+
+        yield played
         database.close()
+
+
+@pytest.fixture
+def played(play):
+    """One campaign alone."""
+    return play()
 
 
 def _text(moment):
@@ -188,6 +206,35 @@ def test_what_was_taken_over_is_divided_by_the_calls_at_a_time(played):
     together = 10 * 6.5 / (2 * 6.54)  # of the ten that this campaign computed
     assert taken[-1] - taken[0] == pytest.approx(4 * 6.5 / together + 0.04)
     assert clock.seconds == pytest.approx(48 + 5 * 6.5 / together)
+
+
+def test_where_all_was_taken_over_the_calls_at_a_time_are_those_of_who_computed(play):
+    ledger, first, database = play()
+    _, second, _ = play(timedelta(hours=1))
+    assert read_clock(ledger, first).seconds == pytest.approx(48)
+    clock = read_clock(ledger, second)
+    together = 15 * 6.5 / (3 * 6.54)  # as if one after the other: 48 + 15 * 6.5
+    assert len(clock.labels) == 15
+    assert clock.seconds == pytest.approx(48 + 15 * 6.5 / together)
+    taken = [timed.seconds for timed in clock.labels[:5]]
+    assert taken[-1] - taken[0] == pytest.approx(4 * 6.5 / together + 0.04)
+    # One call of its own says nothing of how many would have run beside it.
+    own = clock.labels[0].label
+    database.execute(
+        "UPDATE oracle_calls SET finished = (SELECT time FROM labels WHERE campaign = ? AND "
+        "candidate = ?) WHERE key = ?",
+        [second, own.candidate, own.oracle_key],
+    )
+    together = 16 * 6.5 / (6.5 + 3 * 6.54)
+    assert read_clock(ledger, second).seconds == pytest.approx(48 + 14 * 6.5 / together)
+
+
+def test_campaigns_that_ran_side_by_side_are_no_batch_of_twice_the_size(play):
+    ledger, first, _ = play()
+    # At the same moments, so that both pass for who computed.
+    play(ledger.campaign(first).created - datetime.now(UTC))
+    _, third, _ = play(timedelta(hours=2))
+    assert read_clock(ledger, third).seconds == pytest.approx(48 + 3 * 6.54)
 
 
 def test_failed_calls_count_before_the_labels_of_the_next_round(played):
