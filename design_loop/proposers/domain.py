@@ -133,6 +133,11 @@ class Domain:
             drawn = draw(rng)
             if drawn.key not in known:
                 found.setdefault(drawn.key, drawn)
+        if len(found) < n and self.listed is not None:
+            # Draws seldom hit the last rows of a table.
+            left = [c for c in self.listed if c.key not in known and c.key not in found]
+            for i in rng.permutation(len(left))[: n - len(found)]:
+                found[left[i].key] = left[i]
         return list(found.values())
 
     def compositions(self, kinds: tuple[str, ...]) -> frozenset[tuple[int, ...]] | None:

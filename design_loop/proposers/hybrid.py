@@ -15,7 +15,7 @@ from design_loop.ledger import Sample
 from design_loop.proposers.energy import Scorer
 from design_loop.proposers.history import known_keys
 from design_loop.proposers.llm import LlmProposer
-from design_loop.proposers.moves import Moves
+from design_loop.proposers.moves import Moves, new_near
 
 if TYPE_CHECKING:
     from design_loop.campaign.context import Context
@@ -78,22 +78,25 @@ def refine(
     """Steepest descent from every configuration at once, over random neighbours.
 
     Ends that meet, or that are known, would be dropped: each walker keeps to classes that no other
-    has taken.
+    has taken, and one that starts at such a class first goes on to the next that is free.
 
     Returns
     -------
     list of Configuration
-        One per start; the start itself where no neighbour is better.
+        One per start; the start itself where no neighbour is better. Classes are new and differ as
+        long as there are new ones.
     """
     settings = context.config.proposer
     moves = Moves(context.host, context.config.rules, context.domain)
-    current, energies = list(start), score(start)
-    # A start that is known, or that another one has already, is worth nothing where it stands.
-    taken: set[str] = set(known)
-    for i, c in enumerate(current):
-        if c.key in taken:
-            energies[i] = np.inf
-        taken.add(c.key)
+    taken = known | {c.key for c in start}
+    current: list[Configuration] = []
+    seen = set(known)
+    for c in start:
+        free = c if c.key not in seen else new_near(c, context.domain, taken, rng) or c
+        seen.add(c.key)
+        taken.add(free.key)
+        current.append(free)
+    energies = score(current)
     for _ in range(settings.steps):
         owners: list[int] = []
         tried: list[Configuration] = []

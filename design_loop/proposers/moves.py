@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Collection, Container
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +11,13 @@ from defects.configuration import Configuration
 from defects.hosts import Host
 from defects.rules import Rules
 
+if TYPE_CHECKING:
+    from design_loop.proposers.domain import Domain
+
 #: Moves tried before a configuration counts as without neighbours.
 _TRIES = 60
+#: Steps of a walk away from what is known.
+_WALK = 40
 
 
 class Moves:
@@ -76,3 +82,34 @@ class Moves:
         kinds = ours.kind[open_ & (ours.site == site)]
         changes[site] = ours.species[int(kinds[int(rng.integers(len(kinds)))])]
         return True
+
+
+def new_near(
+    start: Configuration,
+    domain: Domain,
+    known: Collection[str],
+    rng: np.random.Generator,
+) -> Configuration | None:
+    """A member of the domain that is not known: the start, what a walk comes to, or any.
+
+    Parameters
+    ----------
+    start : Configuration
+        Where the walk begins; it may lie outside of the domain.
+    domain : Domain
+    known : collection of str
+        Keys that are left out.
+    rng : numpy Generator
+
+    Returns
+    -------
+    Configuration or None
+        None where the space is used up.
+    """
+    moves, here = Moves(domain.host, domain.rules, domain), start
+    for _ in range(_WALK):
+        if here in domain and here.key not in known:
+            return here
+        # Over known neighbours, too, so that also a crowded place is left.
+        here = moves.neighbour(here, rng) or start
+    return next(iter(domain.distinct(1, rng, known)), None)

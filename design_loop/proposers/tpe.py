@@ -16,7 +16,7 @@ from design_loop.ledger import Sample
 from design_loop.proposers.base import SearchProposer, as_samples
 from design_loop.proposers.energy import Scorer
 from design_loop.proposers.history import known_keys, ranked
-from design_loop.proposers.moves import Moves
+from design_loop.proposers.moves import new_near
 
 if TYPE_CHECKING:
     from design_loop.campaign.context import Context
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 #: Labelled configurations, the best ones, that a study begins with.
 _WARM = 100
-#: Local moves tried to bring a trial into the domain.
-_TRIES = 40
 
 
 class TpeProposer(SearchProposer):
@@ -46,13 +44,13 @@ class TpeProposer(SearchProposer):
         known = known_keys(context)
         study = _study(settings.startup, int(rng.integers(2**31)))
         told = self._remember(context, study, space)
-        moves = Moves(context.host, context.config.rules, context.domain)
         found: list[Configuration] = []
         while len(found) < wanted:
             trials = [study.ask() for _ in range(min(settings.batch, wanted - len(found)))]
             made = []
             for trial in trials:
-                c = self._inside(space.suggest(trial), context, moves, known, rng)
+                asked_for = context.domain.near(space.suggest(trial), rng)
+                c = new_near(asked_for, context.domain, known, rng)
                 study.tell(trial, state=_failed())  # its place is taken by what was made of it
                 if c is not None:
                     known.add(c.key)
@@ -78,23 +76,6 @@ class TpeProposer(SearchProposer):
         rows = best + [row for row in rows if row[0].key in mine]
         space.tell(study, [c for c, _ in rows], [e for _, e in rows])
         return len(rows)
-
-    def _inside(
-        self,
-        configuration: Configuration,
-        context: Context,
-        moves: Moves,
-        known: set[str],
-        rng: np.random.Generator,
-    ) -> Configuration | None:
-        """The configuration, or one near it, that is new and allowed; None where there is none."""
-        here: Configuration | None = context.domain.near(configuration, rng)
-        for _ in range(_TRIES):
-            if here is not None and here in context.domain and here.key not in known:
-                return here
-            # A walk over allowed neighbours, so that also a crowded place is left.
-            here = moves.neighbour(here or configuration, rng)
-        return next(iter(context.domain.distinct(1, rng, known)), None)
 
 
 class Slots:

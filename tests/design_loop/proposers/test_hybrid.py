@@ -13,6 +13,7 @@ from design_loop.proposers import hybrid
 from design_loop.proposers.energy import Scorer
 from design_loop.proposers.history import known_keys
 from design_loop.proposers.hybrid import REFINED, refine
+from design_loop.proposers.moves import Moves
 from serve.client import Completion, RemotePredictions
 from tests.design_loop.proposers.proposer_context import KnownSurrogate, make_context
 from tests.design_loop.proposers.test_proposers_under_rules import TIGHT
@@ -83,6 +84,39 @@ def test_what_is_known_or_said_twice_leaves_its_place_for_something_new(context_
     assert ends[4:6] == [c.key for c in fresh]
 
 
+def _crowded(context, draws=4000):
+    """A known configuration, and the keys of all that is one move away from it."""
+    domain, rng = context.domain, np.random.default_rng(2)
+    moves = Moves(domain.host, domain.rules, domain)
+    [start] = [r.configuration for r in context.dataset if r.configuration.n_defects == 2][:1]
+    around = [moves.neighbour(start, rng) for _ in range(draws)]
+    return start, known_keys(context) | {c.key for c in around if c is not None}
+
+
+@pytest.mark.parametrize("steps", [0, 6])
+def test_an_answer_among_known_ones_goes_on_to_something_new(context_of, steps):
+    context = context_of(proposer=f"{{kind: hybrid, steps: {steps}, moves: 4}}")
+    start, known = _crowded(context)
+    starts = [start] * 5
+    ends = refine(context, starts, Scorer(context), known, context.rng(1, 3))
+    keys = {c.key for c in ends}
+    assert len(keys) == len(starts)
+    assert not keys & known
+    assert all(c in context.domain for c in ends)
+
+
+def test_the_last_rows_of_a_table_are_all_found(context_of):
+    context = context_of(oracle="table")
+    rows = context.domain.listed
+    left = {c.key for c in rows[-3:]}
+    known = {c.key for c in rows} - left
+    starts = rows[:5]
+    ends = [c.key for c in refine(context, starts, Scorer(context), known, context.rng(1, 3))]
+    assert left <= set(ends)
+    # The others stay where they are.
+    assert sum(a.key == b for a, b in zip(starts, ends, strict=True)) == 2
+
+
 def test_where_nothing_is_better_an_answer_stays_as_it_is(context_of):
     context = context_of()
     context.services = Flat()
@@ -102,9 +136,9 @@ def test_a_table_as_oracle_bounds_where_answers_walk(context_of):
 class Answering(KnownSurrogate):
     """A model that says random configurations of the rules, and every fifth time nothing."""
 
-    def __init__(self, context):
+    def __init__(self, context, said=None):
         super().__init__()
-        self.context = context
+        self.context, self.said = context, said
 
     def sample(self, prompts, adapter, **sampling):
         rng = np.random.default_rng([sampling["seed"], len(adapter or "")])
@@ -114,7 +148,7 @@ class Answering(KnownSurrogate):
             if rng.random() < 0.2:
                 return Completion("no idea", "stop", 3, -1.0)
             request = self.context.request({}, place, 1)
-            said = build_answer(self.context.domain.random(rng), request, fmt)
+            said = build_answer(self.said or self.context.domain.random(rng), request, fmt)
             return Completion(said, "stop", 9, float(rng.random()))
 
         return [[answer(i) for _ in range(sampling["n"])] for i in range(len(prompts))]
@@ -170,3 +204,17 @@ def test_a_round_that_is_run_again_refines_the_same(context_of, monkeypatch):
     first, second = (_propose(context, monkeypatch)[0] for _ in range(2))
     assert [(s.text, s.finish_reason) for s in first] == [(s.text, s.finish_reason) for s in second]
     assert any(s.finish_reason == REFINED for s in first)
+
+
+@pytest.mark.parametrize("oracle", ["xtb", "table"])
+def test_a_model_that_says_the_same_known_thing_still_makes_as_many_proposals(context_of, oracle):
+    context = context_of(oracle=oracle)
+    start, _ = _crowded(context, draws=0)
+    context.ledger.start_round(context.id, 1, adapter="r001-a")
+    context.services = Answering(context, said=start)
+    run = SimpleNamespace(info={})
+    samples = context.proposer.propose(context, 1, run)
+    read = [s for s in samples if s.text != "no idea"]
+    keys = {context.proposer.read(context, 1, s).key for s in read}
+    assert len(keys) == len(read) == run.info["refined"] > 10
+    assert not keys & known_keys(context)
