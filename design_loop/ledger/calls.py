@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -11,8 +12,10 @@ from design_loop.ledger import claims, queries, writes
 from design_loop.ledger import records as rec
 from design_loop.ledger import tables as t
 from design_loop.ledger.durable import DurableWrites
-from design_loop.ledger.errors import LedgerError
+from design_loop.ledger.errors import LedgerError, LedgerUnavailableError
 from design_loop.ledger.states import CallState, Source
+
+log = logging.getLogger(__name__)
 
 
 class LedgerCalls(DurableWrites):
@@ -32,9 +35,15 @@ class LedgerCalls(DurableWrites):
         return self._persist(campaign, lambda c: claims.claim(c, lease, keys))
 
     def release_calls(self, campaign: str) -> None:
-        """Give back what was claimed and not computed."""
+        """Give back what was claimed and not computed; where that fails, the lease's end does."""
         lease = self._leases[campaign]
-        self._persist(campaign, lambda c: claims.release(c, lease.token))
+        try:
+            # Not tried again: no work is lost, and a driver that stops for want of space would
+            # wait for it twice.
+            with self._write(campaign) as connection:
+                claims.release(connection, lease.token)
+        except LedgerUnavailableError as error:
+            log.warning("oracle calls could not be given back, they are with the lease: %s", error)
 
     def call_holders(self, keys: Collection[str]) -> dict[str, str]:
         """Return which campaign computes which of these calls now."""
