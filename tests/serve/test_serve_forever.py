@@ -1,27 +1,27 @@
-"""`run_forever`: serves the surrogate alone, prints the address, ends cleanly on SIGTERM."""
+"""`design-loop serve`: surrogate and pages, its address, a clean end on SIGTERM."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
+from fake_campaign import FakeCampaign
 
+from design_loop.ledger import Ledger
 from serve.client import ServeClient
 
 pytestmark = pytest.mark.slow
-
-CODE = """
-import sys
-from serve.app import run_forever
-from serve.config import load_config
-run_forever(load_config(sys.argv[1]))
-"""
+#: What is said while it starts begins with these words; nothing else is.
+STAGES = {"starting", "loading", "waiting"}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def surrogate(tmp_path_factory):
 def start(config: Path) -> subprocess.Popen:
     root = Path(__file__).parents[2]
     return subprocess.Popen(
-        [sys.executable, "-c", CODE, str(config)],
+        [sys.executable, "-m", "design_loop.cli", "serve", "--config", str(config)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -55,9 +55,36 @@ def start(config: Path) -> subprocess.Popen:
     )
 
 
-def test_sigterm_ends_it_with_nothing_left(tmp_path, surrogate):
+def read_pages(url: str, campaign: str) -> None:
+    """Everything that the dashboard's pages lead to is there, under the server's own address."""
+    pattern = re.compile(r'(?:href|src|data-live|data-refresh)="(/dashboard[^"#]*)')
+    with httpx.Client(base_url=url, trust_env=False, timeout=60, follow_redirects=True) as client:
+        home = client.get("/dashboard")
+        assert str(home.url) == f"{url}/dashboard/"
+        front = f"/dashboard/campaigns/{campaign}"
+        assert front in home.text
+        todo = {"/dashboard/", *(unescape(a) for a in pattern.findall(home.text))}
+        seen: dict[str, httpx.Response] = {}
+        while todo - seen.keys():
+            path = min(todo - seen.keys())
+            answer = seen[path] = client.get(path)
+            assert answer.status_code == 200, (path, answer.text)
+            found = {unescape(a) for a in pattern.findall(answer.text)}
+            # Of each page's candidates one is enough, of lists the first page.
+            several = {a for a in found if "/candidates/" in a or "?" in a}
+            todo |= (found - several) | set(sorted(several)[:1])
+    kinds = {answer.headers["content-type"].partition(";")[0] for answer in seen.values()}
+    assert kinds > {"text/html", "text/css", "text/javascript", "image/svg+xml", "chemical/x-cif"}
+    assert {f"{front}/{part}" for part in ("live", "candidates", "report.html")} < seen.keys()
+
+
+def test_it_answers_and_sigterm_ends_it_with_nothing_left(tmp_path, surrogate):
     folder, version, configurations = surrogate
-    (tmp_path / "serve.yaml").write_text(f"surrogate: {folder}\nlog_dir: logs\n")
+    with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
+        campaign = FakeCampaign(ledger, tmp_path / "runs").run()
+    (tmp_path / "serve.yaml").write_text(
+        f"surrogate: {folder}\nlog_dir: logs\ncampaigns: {{workdir: runs}}\n"
+    )
     process = start(tmp_path / "serve.yaml")
     try:
         line = process.stdout.readline()
@@ -70,12 +97,14 @@ def test_sigterm_ends_it_with_nothing_left(tmp_path, surrogate):
             assert result.version == version
             assert all(0.5 < row["homo"] < 2.5 for row in result.mean)
             assert client.models() == []
+        read_pages(line.split()[2], campaign)
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
         _, alive = psutil.wait_procs(family, timeout=20)
         assert alive == []
-        assert process.stderr.read() == ""
+        told = process.stderr.read().splitlines()
+        assert {each.partition(" ")[0] for each in told} <= STAGES, told
     finally:
         if process.poll() is None:
             process.kill()
