@@ -66,15 +66,28 @@ def typical_error(errors: np.ndarray) -> float:
     return float(np.sort(errors)[: len(errors) - left_out].mean())
 
 
-def conformal_factor(error: np.ndarray, spread: np.ndarray, share: float = 0.9) -> float:
+def conformal_factor(
+    error: np.ndarray,
+    spread: np.ndarray,
+    share: float = 0.9,
+    fixed: np.ndarray | float = 0.0,
+) -> float:
     """Factor on the spread with which mean ± 1.645 spread covers the share of held-out labels.
 
     Normalised split conformal prediction with the finite-sample correction; the errors and spreads
     must come from models that did not see these labels.
+
+    Parameters
+    ----------
+    error, spread : ndarray, shape (n,)
+    share : float
+    fixed : ndarray, shape (n,), or float
+        A part of the spread that the factor leaves as it is; both are added as variances are.
     """
-    scores = np.sort(np.abs(error) / spread)
+    left = np.sqrt(np.maximum((error / Z90) ** 2 - np.square(fixed), 0.0))
+    scores = np.sort(left / spread)
     rank = min(int(np.ceil((len(scores) + 1) * share)), len(scores))
-    return float(scores[rank - 1] / Z90)
+    return float(scores[rank - 1])
 
 
 def best_quarter(truth: np.ndarray, mean: np.ndarray, share: float = 0.25) -> dict[str, float]:

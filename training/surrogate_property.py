@@ -15,7 +15,7 @@ from defects.surrogates.property_model import PropertyModel
 from training.surrogate_kinds import applies, fit_kind
 from training.surrogate_metrics import conformal_factor, figures, grouped_folds, typical_error
 from training.surrogate_spread import fit_spread
-from training.surrogate_task import FitOptions, FitTask, Labels
+from training.surrogate_task import FitOptions, FitTask, KindFit, Labels
 
 #: By how much a stack must err less than its best member to be worth predicting with all of them.
 STACK_GAIN = 0.05
@@ -114,9 +114,11 @@ def fit_property(
     residual = (mean - values) * task.divisor / task.scale
     spread = fit_spread(features, residual, folds, seed=options.seed, threads=options.threads)
     std = task.scale * spread.held_out / task.divisor
-    factor = conformal_factor(values - mean, std)
-    model = PropertyModel(task.mean_model(kind, best), spread.model, factor)
-    calibrated = _cross_calibrated(values - mean, std, folds)
+    doubt = _doubt(task, best, options)
+    fixed = np.zeros(len(values)) if doubt is None else doubt
+    factor = conformal_factor(values - mean, std, fixed=fixed)
+    model = PropertyModel(task.mean_model(kind, best), spread.model, factor, doubt is not None)
+    calibrated = _cross_calibrated(values - mean, std, fixed, folds)
     report = {
         "model": kind,
         "n_labels": len(values),
@@ -125,7 +127,11 @@ def fit_property(
         "range": [float(values.min()), float(values.max())],
         "metrics": figures(values, mean, calibrated),
         "mae_by_model": errors,
-        "interval": {"nominal": 0.9, "factor": factor},
+        "interval": {
+            "nominal": 0.9,
+            "factor": factor,
+            "jackknife": None if doubt is None else float(np.median(doubt)),
+        },
         "fit_seconds": round(time.monotonic() - started, 2),
     }
     return PropertyFit(model, report, mean, calibrated)
@@ -143,10 +149,22 @@ def _in_folds(
     return Labels(labels.batch, labels.values, np.array(together, dtype=np.int64), rows)
 
 
-def _cross_calibrated(error: np.ndarray, std: np.ndarray, folds: np.ndarray) -> np.ndarray:
+def _doubt(task: FitTask, fit: KindFit, options: FitOptions) -> np.ndarray | None:
+    """The jackknife's error of held-out predictions, in the property's unit; None without one."""
+    late = options.deadline is not None and time.monotonic() > options.deadline
+    if fit.jackknife is None or late:
+        return None
+    scale = task.scale if fit.model.space == "z" else 1.0
+    return scale * fit.jackknife() / task.divisor
+
+
+def _cross_calibrated(
+    error: np.ndarray, std: np.ndarray, fixed: np.ndarray, folds: np.ndarray
+) -> np.ndarray:
     """Spreads with the factor of the other folds: for an honest figure of the coverage."""
     out = np.empty_like(std)
     for k in range(int(folds.max()) + 1):
         rest = folds != k
-        out[~rest] = std[~rest] * conformal_factor(error[rest], std[rest])
+        factor = conformal_factor(error[rest], std[rest], fixed=fixed[rest])
+        out[~rest] = np.hypot(factor * std[~rest], fixed[~rest])
     return out

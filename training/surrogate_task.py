@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -68,11 +68,16 @@ class KindFit:
         Prediction for every label, in the model's space, by models that did not see its fold.
     report : mapping
         What the kind has to say of the fit, for the manifest; plain data.
+    jackknife : callable, optional
+        Where the model is a `FoldEnsemble`: computes the jackknife's standard error of every
+        held-out prediction, shape (n,), in the model's space. As dear as the fit itself, so only
+        asked of the kind that is kept.
     """
 
     model: KindModel
     held_out: np.ndarray
     report: Mapping[str, Any] = field(default_factory=dict)
+    jackknife: Callable[[], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,21 +77,55 @@ def search_space(trial: Any) -> dict[str, Any]:
 
 def fit_trees(task: FitTask, options: FitOptions) -> KindFit:
     """Fit the members of the ensemble for every fold, on the labels outside it."""
-    features, folds = task.batch.features, task.folds
+    folds, n_folds = task.folds, task.n_folds
+    fits = _fit_members(task, options, [(k, folds != k) for k in range(n_folds)])
+    held_out = np.zeros(len(folds))
+    for k, trees in enumerate(fits):
+        test = folds == k
+        held_out[test] = _mean(trees, task.batch.features[test])
+    model = TreesModel([tree for trees in fits for tree in trees])
+    # Without two of two folds nothing would be left to fit.
+    jackknife = partial(_held_out_jackknife, task, options, held_out) if n_folds > 2 else None
+    return KindFit(model, held_out, jackknife=jackknife)
+
+
+def _held_out_jackknife(task: FitTask, options: FitOptions, held_out: np.ndarray) -> np.ndarray:
+    """Standard error of every held-out prediction, shape (n,), in the space ``z``.
+
+    The jackknife of the model without fold k would take away each of the other g - 1 folds in
+    turn. Two of them are taken here, the neighbours in a ring of folds: g further fits instead of
+    g (g - 1) / 2, for an estimate with two degrees of freedom per label.
+    """
+    folds, n_folds = task.folds, task.n_folds
+    features, columns = task.batch.features, task.columns
+    ring = [(k, (folds != k) & (folds != (k + 1) % n_folds)) for k in range(n_folds)]
+    squares = np.zeros(len(folds))
+    for (k, train), trees in zip(ring, _fit_members(task, options, ring), strict=True):
+        without = _mean(trees, features[~train])
+        # Both folds' baselines differ: as held-out predictions, relative to that of each label's.
+        shift = columns[~train] @ task.coefficients[k]
+        shift -= np.einsum("nc,nc->n", columns[~train], task.coefficients[folds[~train]])
+        squares[~train] += (without + shift / task.scale - held_out[~train]) ** 2 / 2
+    return np.sqrt((n_folds - 2) * squares)
+
+
+def _fit_members(
+    task: FitTask, options: FitOptions, parts: Sequence[tuple[int, np.ndarray]]
+) -> list[list[CatBoostRegressor]]:
+    """All members for each part of the labels: a fold, whose baseline counts, and the rows."""
+    features = task.batch.features
     members = settings_from(TreeSettings(), options.params).members(options.iterations)
 
-    def fitted(job: tuple[int, int]) -> CatBoostRegressor:
-        k, member = job
-        train = folds != k
-        model = quiet_catboost(options.seed + k, **members[member])
+    def fitted(job: tuple[tuple[int, np.ndarray], dict[str, Any]]) -> CatBoostRegressor:
+        (k, train), parameters = job
+        model = quiet_catboost(options.seed + k, **parameters)
         return model.fit(features[train], task.z[k][train])
 
     # A few thousand rows are too few to share one model among threads; the models are not.
-    jobs = [(k, member) for k in range(task.n_folds) for member in range(len(members))]
     with ThreadPoolExecutor(options.threads) as pool:
-        trees = list(pool.map(fitted, jobs))
-    held_out = np.zeros(len(folds))
-    for (k, _), tree in zip(jobs, trees, strict=True):
-        test = folds == k
-        held_out[test] += tree.predict(features[test], thread_count=1) / len(members)
-    return KindFit(TreesModel(trees), held_out)
+        trees = list(pool.map(fitted, product(parts, members)))
+    return [trees[i : i + len(members)] for i in range(0, len(trees), len(members))]
+
+
+def _mean(trees: Sequence[CatBoostRegressor], features: np.ndarray) -> np.ndarray:
+    return np.mean([tree.predict(features, thread_count=1) for tree in trees], axis=0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -73,6 +73,15 @@ class KindModel(Protocol):
         ModelError
             When the files are no such model, or a library is missing.
         """
+        ...
+
+
+@runtime_checkable
+class FoldEnsemble(Protocol):
+    """A kind whose folds can be asked one by one, so that the jackknife tells of its doubts."""
+
+    def by_fold(self, n_folds: int, batch: Encoded, threads: int = 1) -> np.ndarray:
+        """Prediction of the models without each fold, shape (n_folds, n), in the space ``z``."""
         ...
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from defects.encodings.sparse import SparseEncoder
 from defects.errors import ModelError
 from defects.surrogates.encoded import Encoded
-from defects.surrogates.kinds import KindModel, model_class
+from defects.surrogates.kinds import FoldEnsemble, KindModel, model_class
 
 _FILE = "mean.json"
 #: Folder of the kind's own files.
@@ -45,6 +45,17 @@ class MeanModel:
         if self.model.space == "z":
             rows = self.baseline[:-1] if self.model.ensemble else self.baseline[-1:]
             total = batch.baseline(self.name) @ rows.mean(axis=0) + self.scale * total
+        return total / batch.divisor(self.name)
+
+    def by_fold(self, batch: Encoded, threads: int = 1) -> np.ndarray:
+        """Prediction without the labels of each fold, shape (g, n), in the property's unit.
+
+        Their mean is what `predict` returns. Only for a `FoldEnsemble`.
+        """
+        assert isinstance(self.model, FoldEnsemble)
+        baselines = self.baseline[:-1]
+        z = self.model.by_fold(len(baselines), batch, threads)
+        total = baselines @ batch.baseline(self.name).T + self.scale * z
         return total / batch.divisor(self.name)
 
     def save(self, folder: Path) -> None:

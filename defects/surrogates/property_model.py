@@ -13,6 +13,7 @@ from defects.encodings.sparse import SparseEncoder
 from defects.errors import ModelError
 from defects.surrogates.catboost_files import load_catboost, save_catboost
 from defects.surrogates.encoded import Encoded
+from defects.surrogates.jackknife import jackknife_error
 from defects.surrogates.mean_model import MeanModel
 
 if TYPE_CHECKING:
@@ -33,12 +34,17 @@ class PropertyModel:
     spread : CatBoostRegressor
         Predicts ln |error in units of the mean's scale| from the features.
     calibration : float
-        Factor that makes the nominal 90 % interval cover 90 % of held-out labels.
+        Factor on this size with which the nominal 90 % interval covers 90 % of held-out labels.
+    jackknife : bool
+        Whether the spread also has the jackknife's standard error of the mean, added as variances
+        are. Errors of labels say how large errors are where labels are; how far the mean hangs on
+        single labels says more of the places that a search finds, the more so the better they look.
     """
 
     mean: MeanModel
     spread: CatBoostRegressor
     calibration: float
+    jackknife: bool = False
 
     @property
     def name(self) -> str:
@@ -49,14 +55,18 @@ class PropertyModel:
         """Mean and spread, each of shape (n,), in the property's unit."""
         spread = np.exp(self.spread.predict(batch.features, thread_count=threads))
         width = self.calibration * self.mean.scale * spread / batch.divisor(self.name)
-        return self.mean.predict(batch, threads), width
+        if not self.jackknife:
+            return self.mean.predict(batch, threads), width
+        by_fold = self.mean.by_fold(batch, threads)
+        return by_fold.mean(axis=0), np.hypot(width, jackknife_error(by_fold))
 
     def save(self, folder: Path) -> None:
         """Write the model's files into an existing folder."""
         (folder / _MEAN_FOLDER).mkdir()
         self.mean.save(folder / _MEAN_FOLDER)
         save_catboost(self.spread, folder / SPREAD_FILE)
-        (folder / MODEL_FILE).write_text(json.dumps({"calibration": self.calibration}))
+        data = {"calibration": self.calibration, "jackknife": self.jackknife}
+        (folder / MODEL_FILE).write_text(json.dumps(data))
 
     @classmethod
     def load(cls, folder: Path, encoder: SparseEncoder) -> PropertyModel:
@@ -68,8 +78,11 @@ class PropertyModel:
             When the files are no property model, or the kind needs a library that is missing.
         """
         try:
-            calibration = float(json.loads((folder / MODEL_FILE).read_text())["calibration"])
+            data = json.loads((folder / MODEL_FILE).read_text())
+            calibration = float(data["calibration"])
+            # Folders of older versions do not say.
+            jackknife = bool(data.get("jackknife", False))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} holds no readable property model: {error!r}") from error
         mean = MeanModel.load(folder / _MEAN_FOLDER, encoder)
-        return cls(mean, load_catboost(folder / SPREAD_FILE), calibration)
+        return cls(mean, load_catboost(folder / SPREAD_FILE), calibration, jackknife)

@@ -27,7 +27,7 @@ class TreesModel:
     Attributes
     ----------
     trees : list of CatBoostRegressor
-        As many for every fold, each trained without the labels of its fold.
+        As many for every fold, one fold after the other, each trained without its labels.
     """
 
     space: ClassVar[Literal["z", "total"]] = "z"
@@ -37,8 +37,16 @@ class TreesModel:
 
     def predict(self, batch: Encoded, threads: int = 1) -> np.ndarray:
         """Mean of all trees, shape (n,)."""
+        return self._each(batch, threads).mean(axis=0)
+
+    def by_fold(self, n_folds: int, batch: Encoded, threads: int = 1) -> np.ndarray:
+        """Mean of each fold's trees, shape (n_folds, n)."""
+        each = self._each(batch, threads)
+        return each.reshape(n_folds, -1, len(batch)).mean(axis=1)
+
+    def _each(self, batch: Encoded, threads: int) -> np.ndarray:
         features = batch.features
-        return np.mean([t.predict(features, thread_count=threads) for t in self.trees], axis=0)
+        return np.array([t.predict(features, thread_count=threads) for t in self.trees])
 
     def save(self, folder: Path) -> None:
         """One cbm file per member, and their list."""

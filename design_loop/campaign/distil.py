@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from defects.configuration import Configuration
@@ -10,6 +10,7 @@ from defects.sampling import random_configuration
 from design_loop.campaign.context import Context
 from design_loop.proposers.domain import Domain
 from design_loop.proposers.energy import total_energy
+from design_loop.proposers.history import labelled
 from design_loop.proposers.moves import Moves
 
 #: Configurations that the surrogate looks at per one that is learnt from.
@@ -28,8 +29,9 @@ def distilled(
     structures instead, and it answers thousands of times per second; learning from its answers
     is knowledge distillation (Hinton et al. 2015, arXiv:1503.02531) with the targets deciding what
     is asked. Of a rare target random configurations hold few or none: half of what the surrogate
-    looks at are neighbours of the best, a (mu + lambda) evolution whose parents are all that will
-    be taught. What it gets wrong is verified in this round and unlearnt in the next.
+    looks at are neighbours of the best, a (mu + lambda) evolution whose parents are what would be
+    taught so far and what is labelled: near a known hit the surrogate is sure of what it says.
+    What it gets wrong all the same is verified in this round and unlearnt in the next.
 
     Parameters
     ----------
@@ -54,18 +56,23 @@ def distilled(
     looks = DRAWN * wanted
     tried = [random_configuration(host, rules, rng) for _ in range(looks // 2)]
     left = looks - len(tried)
+    founders = _founders(context)
     seen: dict[str, _Seen] = {}
     for generation in range(GENERATIONS + 1):
         _look(context, tried, known, seen)
-        best = sorted(seen.values(), key=lambda s: s.energy)[:wanted]
-        if not best:
+        if generation == GENERATIONS:
+            break
+        parents = _best([*seen.values(), *founders], wanted)
+        if not parents:
             return []
-        size = left // max(1, GENERATIONS - generation)
+        size = left // (GENERATIONS - generation)
         left -= size
-        parents = [best[i].configuration for i in rng.integers(len(best), size=size)]
-        drawn = (moves.neighbour(parent, rng) for parent in parents)
+        drawn = (
+            moves.neighbour(parents[i].configuration, rng)
+            for i in rng.integers(len(parents), size=size)
+        )
         tried = [c for c in drawn if c is not None and c.key not in seen]
-    return [(s.configuration, s.values) for s in best]
+    return [(s.configuration, s.values) for s in _best(seen.values(), wanted)]
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,18 @@ class _Seen:
     configuration: Configuration
     values: dict[str, float]
     energy: float
+
+
+def _best(seen: Iterable[_Seen], count: int) -> list[_Seen]:
+    return sorted(seen, key=lambda s: s.energy)[:count]
+
+
+def _founders(context: Context) -> list[_Seen]:
+    """What is labelled and keeps the rules, with the energies of its labels."""
+    rules = context.config.rules
+    rows = [(c, values) for c, values in labelled(context) if rules.violation(c) is None]
+    energies = total_energy(context.config.targets, [values for _, values in rows])
+    return [_Seen(c, v, float(e)) for (c, v), e in zip(rows, energies, strict=True)]
 
 
 def _look(

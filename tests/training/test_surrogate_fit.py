@@ -16,6 +16,9 @@ from defects.hosts import Host, get_host
 from defects.rules import Rules
 from defects.sampling import random_configuration
 from defects.surrogates import load_surrogate
+from defects.surrogates.encoded import Encoded
+from defects.surrogates.jackknife import jackknife_error
+from defects.surrogates.property_model import PropertyModel
 from training.surrogate import fit_surrogate, make_encoder, train_from_dataset
 
 RULES = Rules(defects=("V_Mo", "V_S", "W_Mo", "Se_S"), max_defects=4)
@@ -97,6 +100,55 @@ def test_intervals_cover_new_labels(fitted: Path) -> None:
     found = load_surrogate(fitted).predict(new)
     error = np.abs(found.mean[:, 0] - np.array([noisy(c) for c in new]))
     assert 0.84 < (error <= 1.645 * found.std[:, 0]).mean() < 0.96
+
+
+def test_the_spread_grows_where_the_mean_hangs_on_few_labels(tmp_path: Path) -> None:
+    # One of the labels alone says what a pair of vacancies of Mo does.
+    known = [c for c in sample(240, 6) if c.counts()["V_Mo"] < 2]
+    pairs = [c for c in sample(400, 7) if c.counts()["V_Mo"] >= 2]
+    known.append(pairs.pop())
+    values = {"homo_lumo_gap": np.array([gap(c) - c.counts()["V_Mo"] ** 2 for c in known])}
+    manifest = fit_surrogate(
+        known, values, HOST, tmp_path / "s", rules=RULES, iterations=60, model="trees", threads=1
+    )
+    assert manifest["properties"]["homo_lumo_gap"]["interval"]["jackknife"] > 0
+    surrogate = load_surrogate(tmp_path / "s")
+    [model] = surrogate.models
+    batch = Encoded(pairs, surrogate.encoder)
+    assert model.jackknife
+    mean, std = model.predict(batch)
+    np.testing.assert_allclose(mean, model.mean.predict(batch), atol=1e-12)
+    model.jackknife = False
+    _, without = model.predict(batch)
+    # Hardly any model knows of them, so held-out errors say nothing of theirs.
+    assert np.median(std / without) > 2
+    usual = Encoded(known[:100], surrogate.encoder)
+    _, narrow = model.predict(usual)
+    model.jackknife = True
+    assert np.median(model.predict(usual)[1] / narrow) < 2
+
+
+def test_held_out_doubts_are_like_those_of_new_configurations(tmp_path: Path) -> None:
+    known, new = sample(200, 8), sample(200, 9)
+    values = {"formation_energy_per_site": np.array([noisy(c) for c in known])}
+    manifest = fit_surrogate(
+        known, values, HOST, tmp_path / "s", rules=RULES, iterations=60, model="trees", threads=1
+    )
+    surrogate = load_surrogate(tmp_path / "s")
+    doubt = jackknife_error(surrogate.models[0].mean.by_fold(Encoded(new, surrogate.encoder)))
+    held_out = manifest["properties"]["formation_energy_per_site"]["interval"]["jackknife"]
+    # Two degrees of freedom against nine: the median of the former is lower, not by half.
+    assert 0.5 * np.median(doubt) < held_out < 1.5 * np.median(doubt)
+
+
+def test_a_model_of_an_older_version_has_no_jackknife(fitted: Path, tmp_path: Path) -> None:
+    found = load_surrogate(fitted)
+    model = found.models[1]
+    assert model.mean.kind == "trees" and model.jackknife
+    model.save(tmp_path)
+    assert PropertyModel.load(tmp_path, found.encoder).jackknife
+    (tmp_path / "model.json").write_text(json.dumps({"calibration": model.calibration}))
+    assert not PropertyModel.load(tmp_path, found.encoder).jackknife
 
 
 def test_symmetric_images_have_one_prediction(fitted: Path) -> None:

@@ -43,6 +43,18 @@ def test_conformal_factor_covers_what_it_says() -> None:
     assert 0.87 < covered.mean() < 0.93
 
 
+def test_conformal_factor_leaves_the_fixed_part_of_a_spread_alone() -> None:
+    rng = np.random.default_rng(1)
+    spread, fixed = rng.uniform(0.5, 2.0, 4000), rng.uniform(0.0, 3.0, 4000)
+    error = np.hypot(2.0 * spread, fixed) * rng.normal(size=4000)
+    factor = conformal_factor(error[:2000], spread[:2000], fixed=fixed[:2000])
+    assert factor == pytest.approx(2.0, rel=0.15)
+    width = np.hypot(factor * spread[2000:], fixed[2000:])
+    assert 0.87 < (np.abs(error[2000:]) <= 1.645 * width).mean() < 0.93
+    # Where the fixed part alone covers everything, nothing is added.
+    assert conformal_factor(np.full(50, 0.1), np.ones(50), fixed=1.0) == 0.0
+
+
 def test_one_outlier_does_not_decide() -> None:
     assert typical_error(np.array([0.01] * 99 + [5.0])) == pytest.approx(0.01)
     assert typical_error(np.array([0.3])) == 0.3

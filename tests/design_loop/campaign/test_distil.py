@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "proposers"))
 from proposer_context import gap, make_context
 
 from design_loop.campaign.distil import distilled
+from design_loop.proposers.moves import Moves
 
 
 @pytest.fixture
@@ -62,6 +63,27 @@ def test_neighbours_of_the_best_reach_what_random_draws_do_not(context, monkeypa
     evolved = mean_error()
     monkeypatch.setattr("design_loop.campaign.distil.GENERATIONS", 0)
     assert evolved < 0.8 * mean_error()
+
+
+def test_what_is_labelled_has_children_too(context, monkeypatch):
+    """Neighbours of known hits are looked at, where random draws find nothing near."""
+    context = with_distil(context, 20)
+    record = min(context.dataset, key=lambda r: r.properties["homo_lumo_gap"])
+    lowest, best = record.properties["homo_lumo_gap"], record.configuration
+    target = context.config.targets[0].model_copy(update={"min": lowest, "max": lowest + 0.01})
+    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
+    parents = []
+    whole = Moves.neighbour
+
+    def neighbour(self, configuration, rng):
+        parents.append(configuration.key)
+        return whole(self, configuration, rng)
+
+    monkeypatch.setattr(Moves, "neighbour", neighbour)
+    taught = distilled(context, 1, context.training_keys)
+    assert parents.count(best.key) >= 2
+    # Itself it is known, and not taught again.
+    assert best.key not in {c.key for c, _ in taught}
 
 
 def test_what_the_surrogate_calls_foreign_is_not_taught(context):
