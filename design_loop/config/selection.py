@@ -17,8 +17,9 @@ class SelectionConfig(Section):
 
     strategy: Literal["quantile", "probability", "ehvi"] = Field(
         "quantile",
-        description="order: by surrogate error (the paper), by the probability of meeting all "
-        "targets, or by expected (hypervolume) improvement of goals and values",
+        description="order: by surrogate error (the paper) and among what it keeps by the "
+        "probability of meeting all targets, by that probability alone, or by expected "
+        "(hypervolume) improvement of goals and values",
     )
     quantile: float = Field(
         0.25, gt=0, le=1, description="share kept by that order; the paper's quartile"

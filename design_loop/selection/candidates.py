@@ -40,7 +40,9 @@ class Score:
     Attributes
     ----------
     order : tuple of float
-        Smaller comes first.
+        Smaller comes first; decides which quantile is kept.
+    among : tuple of float
+        The order among those that are kept; the same where it is empty.
     parts : mapping
         What the judgement is made of, as plain numbers.
     words : str
@@ -50,6 +52,7 @@ class Score:
     order: tuple[float, ...]
     parts: Mapping[str, float]
     words: str
+    among: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

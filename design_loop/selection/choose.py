@@ -36,8 +36,9 @@ def select(
     """Choose up to `budget` candidates for the oracle.
 
     A strategy orders the candidates, the best quantile is kept (of surrogate errors that is the
-    paper's filter, Al-Maeeni et al. 2024), and a greedy pass trades that order against the distance
-    to those already chosen, so that the oracle's budget is not spent on near copies. A share of the
+    paper's filter, Al-Maeeni et al. 2024), the strategy may order those anew, and a greedy pass
+    trades that order against the distance to those already chosen, so that the oracle's budget is
+    not spent on near copies. A share of the
     budget goes to what the surrogate is least sure of, whatever it predicts.
 
     Parameters
@@ -114,6 +115,7 @@ class _Picks:
         )
         # A quantile below the budget would leave oracle calls unused.
         kept = ranked[: max(1, math.ceil(self.quantile * len(ranked)), min(count, len(ranked)))]
+        kept.sort(key=lambda item: (*(item[1].among or item[1].order), item[0].key))
         end = f" of {self.of} ({len(kept)} kept)"
         if share == "reserve":
             end += ", outside of the surrogate's domain: nothing else was left"

@@ -1,4 +1,4 @@
-"""By surrogate error, the paper's filter."""
+"""By surrogate error, the paper's filter; the likeliest hits of what it keeps."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from design_loop.selection.candidates import Score, Screened
 
 
 class Quantile:
-    """The smallest surrogate error first (Al-Maeeni et al. 2024).
+    """The smallest surrogate error is kept (Al-Maeeni et al. 2024), the likeliest hit comes first.
 
-    Inside a target range many candidates have error 0; among equals the one more likely to meet
-    the targets comes first.
+    The surrogate error asks for the mean alone. Of a target that no label meets, it takes what the
+    surrogate says is nearest, however sure it is to be a miss; and inside a range many candidates
+    have error 0. So among those that the filter keeps, the probability of meeting the targets
+    decides. A goal is met by any value, so where there is one the error does.
     """
 
     def scores(
@@ -25,15 +27,18 @@ class Quantile:
         rng: np.random.Generator,
     ) -> list[Score]:
         """A score per candidate."""
+        goal = any(t.goal is not None for t in targets)
         found = []
         for c in candidates:
             chance = probability_of_meeting(targets, c.mean, c.std)
+            by_error = (c.surrogate_error, -chance)
             found.append(
                 Score(
-                    (c.surrogate_error, -chance),
+                    by_error,
                     {"surrogate_error": c.surrogate_error, "probability": chance},
                     f"surrogate error {c.surrogate_error:.3f}, probability of meeting the targets "
                     f"{chance:.2f}",
+                    by_error if goal else (-chance, c.surrogate_error),
                 )
             )
         return found

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from defects.hosts import get_host
 from defects.rules import Rules
 from defects.sampling import random_configuration
-from defects.targets import Target
+from defects.targets import Target, probability_of_meeting
 from design_loop.selection import Screened, select
 from design_loop.selection.hypervolume import improvements
 from design_loop.selection.improvement import Improvement, expected_improvement
@@ -54,13 +54,33 @@ def one(mean, std, properties=("a",)):
     )
 
 
-def test_without_diversity_the_order_is_the_strategys():
+def test_the_error_keeps_and_the_probability_orders():
     rows = made(40)
+    kept = sorted(rows, key=lambda c: c.surrogate_error)[:10]
+    chance = {c.key: probability_of_meeting([GAP], c.mean, c.std) for c in rows}
+    wanted = sorted(kept, key=lambda c: -chance[c.key])[:6]
     choices = chosen(rows, diversity=0.0)
-    wanted = sorted(rows, key=lambda c: c.surrogate_error)[: len(choices)]
+    assert [c.key for c in choices] == [c.key for c in wanted]
+    assert [c.parts["place"] for c in choices] == [c.rank for c in choices] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_sure_miss_comes_after_a_doubtful_one():
+    """Of a target that nothing meets yet, the nearest by the mean is not the likeliest."""
+    near, far = one((0.95,), (0.005,), ("gap",)), one((1.0,), (0.1,), ("gap",))
+    rows = [
+        Screened(name, c.configuration, s.mean, s.std, GAP.error(s.mean["gap"]))
+        for (name, s), c in zip({"near": near, "far": far}.items(), made(2), strict=True)
+    ]
+    choices = chosen(rows, quantile=1.0, diversity=0.0)
+    assert [c.key for c in choices] == ["far", "near"]
+
+
+def test_where_there_is_a_goal_the_error_orders():
+    low = Target(property="gap", goal="minimize", reference=0.0)
+    rows = made(20)
+    choices = chosen(rows, targets=(low,), quantile=1.0, diversity=0.0, budget=20)
     errors = {c.key: c.surrogate_error for c in rows}
-    assert [errors[c.key] for c in choices] == [c.surrogate_error for c in wanted]
-    assert [c.rank for c in choices] == [1, 2, 3, 4, 5, 6]
+    assert [errors[c.key] for c in choices] == sorted(errors.values())
 
 
 def test_nothing_beyond_the_quantile_is_chosen_but_to_use_the_budget_up():
@@ -212,7 +232,7 @@ def test_exploration_takes_its_share_of_the_least_certain():
 @pytest.mark.parametrize("mode", ["ignore", "avoid", "explore"])
 def test_what_lies_outside_of_the_domain(mode):
     rows = made(30)
-    best = {c.key for c in sorted(rows, key=lambda c: c.surrogate_error)[:8]}
+    best = {c.key for c in chosen(rows, budget=8, quantile=1.0, diversity=0.0)}
     rows = made(30, ood={i for i, c in enumerate(rows) if c.key in best})
     share = 0.5 if mode == "explore" else 0.0
     choices = chosen(
