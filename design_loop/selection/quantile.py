@@ -1,4 +1,4 @@
-"""By surrogate error, the paper's filter; the likeliest hits of what it keeps."""
+"""By surrogate error, the paper's filter; of what it keeps the likeliest hits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from design_loop.selection.candidates import Score, Screened
 
 
 class Quantile:
-    """The smallest surrogate error is kept (Al-Maeeni et al. 2024), the likeliest hit comes first.
+    """The smallest surrogate error is kept (Al-Maeeni et al. 2024), the likeliest hits come first.
 
-    The surrogate error asks for the mean alone. Of a target that no label meets, it takes what the
-    surrogate says is nearest, however sure it is to be a miss; and inside a range many candidates
-    have error 0. So among those that the filter keeps, the probability of meeting the targets
-    decides. A goal is met by any value, so where there is one the error does.
+    The surrogate error asks for the mean alone. Of a target that no label meets yet it takes what
+    the surrogate says is nearest, however sure it is to be a miss; and inside a range many
+    candidates have error 0. So among those that the filter keeps, the ones whose mean meets the
+    targets come first, then the others, both by the probability of meeting them. Not by that
+    probability alone: where spreads are too wide it prefers one property far inside its bound to
+    all inside theirs. A goal is met by any value, so where there is one the error orders.
     """
 
     def scores(
@@ -31,6 +33,7 @@ class Quantile:
         found = []
         for c in candidates:
             chance = probability_of_meeting(targets, c.mean, c.std)
+            meets = all(t.satisfied(c.mean[t.property]) for t in targets)
             by_error = (c.surrogate_error, -chance)
             found.append(
                 Score(
@@ -38,7 +41,7 @@ class Quantile:
                     {"surrogate_error": c.surrogate_error, "probability": chance},
                     f"surrogate error {c.surrogate_error:.3f}, probability of meeting the targets "
                     f"{chance:.2f}",
-                    by_error if goal else (-chance, c.surrogate_error),
+                    by_error if goal else (float(not meets), -chance, c.surrogate_error),
                 )
             )
         return found

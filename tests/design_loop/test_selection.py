@@ -58,7 +58,9 @@ def test_the_error_keeps_and_the_probability_orders():
     rows = made(40)
     kept = sorted(rows, key=lambda c: c.surrogate_error)[:10]
     chance = {c.key: probability_of_meeting([GAP], c.mean, c.std) for c in rows}
-    wanted = sorted(kept, key=lambda c: -chance[c.key])[:6]
+    inside = {c.key: GAP.satisfied(c.mean["gap"]) for c in rows}
+    wanted = sorted(kept, key=lambda c: (not inside[c.key], -chance[c.key]))[:6]
+    assert len({inside[c.key] for c in kept}) == 2
     choices = chosen(rows, diversity=0.0)
     assert [c.key for c in choices] == [c.key for c in wanted]
     assert [c.parts["place"] for c in choices] == [c.rank for c in choices] == [1, 2, 3, 4, 5, 6]
