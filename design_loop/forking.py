@@ -140,6 +140,12 @@ def _models_to_keep(
             f"{parent}: its surrogate does not predict {', '.join(lacking)}; fork without "
             "--keep-models, then a new one is fitted to all labels"
         )
+    unseen = sorted(set(config.rules.defects) - set(surrogates[-1].manifest["encoder"]["defects"]))
+    if unseen:
+        raise ConfigError(
+            f"{parent}: its surrogate knows nothing of {', '.join(unseen)}, which the new rules "
+            "allow; fork without --keep-models, then a new one is fitted to all labels"
+        )
     if not config.proposer.needs_model:
         return kept
     if not adapters:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fake_campaign import FakeCampaign
+from fake_campaign import PROPERTIES, FakeCampaign
 
-from design_loop.ledger import Action, CampaignState, Ledger
+from design_loop.ledger import Action, Adapter, CampaignState, Ledger, Surrogate
 
 
 @pytest.fixture
@@ -95,6 +95,38 @@ def test_forks_that_say_nothing_or_nonsense(cli, played, words, part):
     workdir, name = played
     done = cli("campaign", "fork", name, *words, "--workdir", workdir)
     assert (done.code, part in done.err) == (2, True), done.err
+
+
+class WithModels(FakeCampaign):
+    """Its surrogates say what they can predict."""
+
+    def _models(self, step, number):
+        fitted = {
+            "properties": dict.fromkeys(PROPERTIES),
+            "encoder": {"defects": list(self.config.rules.defects)},
+        }
+        step.add_surrogate(Surrogate(f"s{number}", f"surrogates/s{number}", fitted))
+        trained = {"properties": list(PROPERTIES)}
+        step.add_adapter(Adapter(f"r{number:03d}", f"adapters/r{number:03d}", trained))
+
+
+def test_models_are_kept_only_where_they_know_the_new_defects(cli, tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        played = WithModels(ledger, tmp_path)
+        name, config = played.run(rounds=1), played.config
+
+    def fork(defects, *options):
+        rules = config.rules.model_copy(update={"defects": defects})
+        file = tmp_path / "fork.yaml"
+        file.write_text(config.model_copy(update={"rules": rules}).to_yaml())
+        return cli("campaign", "fork", name, file, *options, "--workdir", tmp_path)
+
+    more = (*config.rules.defects, "Mo_S")
+    done = fork(more, "--keep-models")
+    assert done.code == 2
+    assert "knows nothing of Mo_S" in done.err and "fork without --keep-models" in done.err
+    assert fork(more).code == 0
+    assert fork(config.rules.defects[:2], "--keep-models").code == 0
 
 
 def test_submit_checks_before_it_asks_the_cluster(cli, tmp_path):
