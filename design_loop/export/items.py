@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from design_loop.ledger.stages import LedgerStages
 
 
+#: In files of ASE before properties whose names mean something else there: magmom, stress, rank.
+OWN = "own_"
+
+
 def campaign_host(summary: CampaignSummary) -> Host:
     """The host of a campaign, from its recorded configuration."""
     host = summary.campaign.config["host"]
@@ -102,8 +106,20 @@ class Item:
             "round": candidate.round,
             "labelled_in": candidate.labelled_in,
             "relaxed": self.relaxed is not None,
-            **{n: v for n, v in candidate.properties.items() if n != "energy"},
+        }
+        atoms.info |= {
+            OWN + name if name in atoms.info or _is_taken(name) else name: value
+            for name, value in candidate.properties.items()
+            if name != "energy"
         }
         if "energy" in candidate.properties:
             atoms.calc = SinglePointCalculator(atoms, energy=candidate.properties["energy"])
         return atoms
+
+
+def _is_taken(name: str) -> bool:
+    """Whether ASE refuses a name, or reads something else under it: a row's charge, its mass."""
+    from ase.db.core import reserved_keys
+    from ase.db.row import AtomsRow
+
+    return name in reserved_keys or hasattr(AtomsRow, name)

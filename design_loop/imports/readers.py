@@ -11,6 +11,7 @@ from defects.datasets.files import read_table
 from defects.datasets.tables import find
 from defects.errors import DatasetError, StructureMismatchError
 from defects.structures import read_structure
+from design_loop.export.items import OWN
 from design_loop.imports.incoming import ImportLabelsError, Incoming, Setting
 from design_loop.imports.units import factor, heading
 
@@ -196,8 +197,10 @@ def _from_database(path: Path, setting: Setting) -> list[Incoming]:
 def _from_atoms(where: str, atoms: Atoms, info: dict[str, Any], setting: Setting) -> Incoming:
     from pymatgen.io.ase import AseAtomsAdaptor
 
-    results = getattr(atoms.calc, "results", {})
-    values = {n: v for n, v in (*results.items(), *info.items()) if setting.knows(n)}
+    told = {**getattr(atoms.calc, "results", {}), **info}
+    values = {n: v for n, v in told.items() if setting.knows(n)}
+    marked = {n.removeprefix(OWN): v for n, v in told.items() if n.startswith(OWN)}
+    values |= {n: v for n, v in marked.items() if setting.knows(n)}
     problem, found = None, {}
     for name, value in values.items():
         if isinstance(value, (int, float)) and math.isfinite(value):

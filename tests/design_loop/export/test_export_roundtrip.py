@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ from defects.configuration import Configuration
 from defects.errors import ConfigError
 from defects.hosts import get_host
 from defects.oracles.relax import relaxed_atoms
+from defects.properties import Property
 from defects.structures import from_structure, read_structure, to_atoms
 from defects.vasp import VaspInputs, parse_incar
 from design_loop.export import ExportError, export_candidates
 from design_loop.export.items import relaxed_structures
+from design_loop.imports.incoming import Setting
+from design_loop.imports.readers import read_labels
 from design_loop.ledger import Ledger, Selection
 from design_loop.summary import CampaignSummary, summarise_campaign
 
@@ -93,6 +97,19 @@ def test_database_of_ase(summary, tmp_path):
     # Again is the same, not twice as much.
     export_candidates(summary, "ase-db", tmp_path)
     assert len(list(connect(path).select())) == len(rows)
+
+
+@pytest.mark.parametrize("fmt", ["extxyz", "ase-db"])
+def test_own_properties_may_have_names_that_ase_keeps_for_itself(summary, tmp_path, fmt):
+    names = ("magmom", "free_energy", "stress", "age", "rank", "charge")
+    own = {name: Property(name, "", name) for name in names}
+    values = {name: 1.5 + i for i, name in enumerate(names)} | {"homo_lumo_gap": 0.7}
+    candidates = tuple(replace(c, properties=values) for c in summary.candidates)
+    export_candidates(replace(summary, candidates=candidates), fmt, tmp_path)
+    files = sorted(tmp_path.glob("*.db" if fmt == "ase-db" else "*.extxyz"))
+    rows = [row for file in files for row in read_labels(file, Setting(HOST, own))[0]]
+    assert {row.key: row.properties for row in rows} == {c.key: values for c in candidates}
+    assert not [row.problem for row in rows if row.problem]
 
 
 def test_json_of_pymatgen(summary, tmp_path):
