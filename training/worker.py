@@ -59,7 +59,7 @@ class _Run:
         self.spec, self.h, self.resources = spec, spec.hyperparameters, resources
         rank, world = context.get_world_rank(), context.get_world_size()
         self.progress_file = progress_file if rank == 0 else None
-        cores = os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))  # what taskset and containers leave, not the machine
         torch.set_num_threads(resources.threads or max(1, cores // context.get_local_world_size()))
         device = ray.train.torch.get_device()
         self.parallel = Parallel(resources.sharding, device, rank, world)
