@@ -101,6 +101,9 @@ def check_file(config: CampaignConfig) -> None:
             names[f"oracle stage {i + 1}, dataset"] = call.settings["dataset"]
     if config.base_model.startswith("."):
         names["base_model"] = config.base_model
+    for i, seed in enumerate(config.rules.seeds):
+        if seed.strip().lower().endswith(".cif"):
+            names[f"rules.seeds[{i}]"] = seed.strip()
     for place, name in names.items():
         if place == "host.name" and not name.lower().endswith(".cif"):
             continue

@@ -62,6 +62,10 @@ def test_paths_of_this_machine_are_refused():
             parse_campaign(CAMPAIGN.replace("dataset: xtb-mos2-4x4\n", "dataset: data/mine\n"))
         )
     check_file(parse_campaign(CAMPAIGN.replace("dataset: xtb-mos2-4x4\n", "dataset: /data/mine\n")))
+    seeded = CAMPAIGN.replace("Se_S]}", "Se_S], seeds: [S1 3 0 VAC, /data/divacancy.cif]}")
+    check_file(parse_campaign(seeded))
+    with pytest.raises(ConfigError, match=r"rules.seeds\[1\]: divacancy.cif is a path of this"):
+        check_file(parse_campaign(seeded.replace("/data/", "")))
 
 
 def test_nobody_answers(tmp_path):
