@@ -213,7 +213,8 @@ class LearnConfig(Section):
         ge=0,
         le=1_000_000,
         description="so many unlabelled configurations enter with surrogate values: of ten times "
-        "as many, half random and half neighbours of the best, those nearest to the targets",
+        "as many, half random and half neighbours of the best (labelled ones among these), those "
+        "nearest to the targets",
     )
     near_weight: float = Field(
         10.0,

@@ -107,13 +107,16 @@ def _screening(
     explored = selection.get("exploration") or 0
     exploring = f", {100 * explored:g} % of them where its spread is largest" if explored else ""
     # Campaigns of older versions do not know the setting, and did not do it.
+    # A goal is met by any value, so with one the error orders what is kept.
+    inside = ", those first that it placed inside all targets and the likeliest of these first"
+    first = inside if order == "quantile" and not any(t.goal for t in summary.targets) else ""
     again = ", and anew the most promising of those that earlier rounds had not selected"
     reconsidered = again if selection.get("reconsider") and summary.planned > 1 else ""
     return (
         f"A surrogate ({_fitted(config, surrogates)}) predicted every new candidate"
         f"{reconsidered}, with a calibrated spread; {share} {_ORDERS.get(order, order)} were kept, "
-        f"and up to {selection.get('budget', '?')} per round of them chosen with a weight of "
-        f"{selection.get('diversity', '?')} on diversity{exploring}."
+        f"and up to {selection.get('budget', '?')} per round of them chosen{first}, with a weight "
+        f"of {selection.get('diversity', '?')} on diversity{exploring}."
         f"{_distrusting(summary, selection)}"
     )
 
@@ -213,6 +216,6 @@ def _distilling(learn: Mapping[str, Any]) -> str:
         f" Each time up to {learn['distil']} unlabelled configurations were taught beside them "
         "with the surrogate's values (distillation, Hinton et al. 2015): those that it found "
         "nearest to the targets, of ten times as many (half of them random, the others neighbours "
-        "of the best of these), with a weight of "
+        "of the best so far), with a weight of "
         f"{learn.get('unverified_weight', '?')}."
     )

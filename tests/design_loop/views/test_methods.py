@@ -27,7 +27,8 @@ def test_methods_tell_the_order_the_stages_and_what_was_added(tmp_path):
         summary = summarise_campaign(ledger, campaign.id)
     usual = _words(summary)
     assert "in each of 5 rounds" in usual
-    assert "by surrogate error" in usual
+    assert "by surrogate error were kept" in usual
+    assert "chosen, those first that it placed inside all targets and the likeliest" in usual
     assert "and anew the most promising of those that earlier rounds had not selected" in usual
     assert "verified by GFN1-xTB (tblite) on ideal structures" in usual
     assert "trained on from the one before" in usual
@@ -44,7 +45,7 @@ def test_methods_tell_the_order_the_stages_and_what_was_added(tmp_path):
     assert "verified by PBE, imported" in other
     assert "by expected (hypervolume) improvement" in other
     assert "20 % of them where its spread is largest" in other
-    assert "by surrogate error" not in other
+    assert "by surrogate error" not in other and "inside all targets" not in other
     assert "trained anew from the base" in other
     frozen = _words(summary, proposer={"kind": "llm", "feedback": False})
     assert "was trained once, before the first round" in frozen
