@@ -75,7 +75,11 @@ def extend(
     state = ledger.campaign(campaign).state
     text = f"{campaign}: {config.rounds} rounds in all"
     if config.oracle.kind != "none":
-        text += f", {config.selection.budget} oracle calls in each that comes"
+        staged = config.oracle.then
+        what = "calls of the first stage" if staged else "oracle calls"
+        text += f", {config.selection.budget} {what} in each that comes"
+        if staged:
+            text += f" (the last one goes on verifying {staged[-1].budget})"
     text += "; its driver takes it up" if ledger.driver(campaign) else f"; it is {state}"
     return Answer(campaign, state, None, text)
 

@@ -47,7 +47,11 @@ def extend(
     ] = None,
     budget: Annotated[
         int | None,
-        typer.Option(min=1, help="Oracle calls in each round that comes.", show_default=False),
+        typer.Option(
+            min=1,
+            help="Oracle calls in each round that comes; of several stages the first one's.",
+            show_default=False,
+        ),
     ] = None,
     workdir: WorkdirOption = WORKDIR,
     store: StoreOption = None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from fake_campaign import PROPERTIES, FakeCampaign
 
+from design_loop.config import load_preset
+from design_loop.config.oracle import OracleConfig
 from design_loop.ledger import Action, Adapter, CampaignState, Ledger, Surrogate
 
 
@@ -95,6 +97,19 @@ def test_forks_that_say_nothing_or_nonsense(cli, played, words, part):
     workdir, name = played
     done = cli("campaign", "fork", name, *words, "--workdir", workdir)
     assert (done.code, part in done.err) == (2, True), done.err
+
+
+def test_a_budget_of_several_stages_is_the_first_ones(cli, tmp_path):
+    config = load_preset("quickstart", check=False)
+    dear = {"kind": "external", "budget": 4, "settings": {"method": "PBE", "properties": ["homo"]}}
+    oracle = OracleConfig.model_validate({"kind": "xtb", "then": [dear]})
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        staged = config.model_copy(update={"oracle": oracle})
+        name = FakeCampaign(ledger, tmp_path, config=staged).run(rounds=1)
+    done = cli("campaign", "extend", name, "--budget", 20, "--workdir", tmp_path)
+    assert done.code == 0, done.err
+    assert "20 calls of the first stage in each that comes" in done.out
+    assert "the last one goes on verifying 4" in done.out
 
 
 class WithModels(FakeCampaign):
