@@ -68,9 +68,10 @@ class Choice:
         For people.
     parts : mapping
         For programs: ``strategy``, ``share`` (``best``, ``explore``, or ``reserve`` for what is
-        only taken because nothing else was left), ``place`` in the strategy's (or the
-        exploration's) order, ``of`` so many, ``kept`` after the quantile, ``nearest``: distance to
-        the nearest one chosen before, ``out_of_domain``, and the strategy's own numbers.
+        only taken because nothing else was left), ``place`` in the strategy's order of the
+        ``kept`` that the quantile left of ``of`` (or in the exploration's order of ``of``),
+        ``nearest``: distance to the nearest one chosen before, ``out_of_domain``, and the
+        strategy's own numbers.
     """
 
     key: str

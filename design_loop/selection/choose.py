@@ -116,7 +116,7 @@ class _Picks:
         # A quantile below the budget would leave oracle calls unused.
         kept = ranked[: max(1, math.ceil(self.quantile * len(ranked)), min(count, len(ranked)))]
         kept.sort(key=lambda item: (*(item[1].among or item[1].order), item[0].key))
-        end = f" of {self.of} ({len(kept)} kept)"
+        end = f" of {len(kept)} kept of {self.of}"
         if share == "reserve":
             end += ", outside of the surrogate's domain: nothing else was left"
         self._choose(kept, count, share, end, {"kept": len(kept), "of": self.of})

@@ -38,10 +38,21 @@ class Quantile:
             found.append(
                 Score(
                     by_error,
-                    {"surrogate_error": c.surrogate_error, "probability": chance},
-                    f"surrogate error {c.surrogate_error:.3f}, probability of meeting the targets "
-                    f"{chance:.2f}",
+                    {
+                        "surrogate_error": c.surrogate_error,
+                        "meets": meets,
+                        "probability": chance,
+                    },
+                    f"surrogate error {c.surrogate_error:.3f}, {_where(meets, goal)}probability of "
+                    f"meeting the targets {chance:.2f}",
                     by_error if goal else (float(not meets), -chance, c.surrogate_error),
                 )
             )
         return found
+
+
+def _where(meets: bool, goal: bool) -> str:
+    """The first key of the order among the kept, in words; none where it is not a key."""
+    if goal:
+        return ""
+    return f"predicted {'inside all' if meets else 'outside of the'} targets, "

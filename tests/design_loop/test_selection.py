@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,28 @@ def test_the_error_keeps_and_the_probability_orders():
     choices = chosen(rows, diversity=0.0)
     assert [c.key for c in choices] == [c.key for c in wanted]
     assert [c.parts["place"] for c in choices] == [c.rank for c in choices] == [1, 2, 3, 4, 5, 6]
+
+
+def test_what_goes_before_the_probability_is_said():
+    """The less probable one comes first for being inside of both: record and words say so."""
+    targets = (Target(property="a", max=1.0), Target(property="b", max=1.0))
+    inside = one((0.99, 0.99), (0.3, 0.3), ("a", "b"))
+    outside = one((1.001, 0.0), (0.01, 0.01), ("a", "b"))
+    rows = [
+        Screened(name, c.configuration, s.mean, s.std, max(s.mean["a"] - 1, 0.0))
+        for (name, s), c in zip({"in": inside, "out": outside}.items(), made(2), strict=True)
+    ]
+    first, second = chosen(rows, targets=targets, quantile=1.0, diversity=0.0)
+    assert (first.key, second.key) == ("in", "out")
+    assert first.parts["probability"] < second.parts["probability"]
+    assert (first.parts["meets"], second.parts["meets"]) == (True, False)
+    assert "predicted inside all targets" in first.reason
+    assert "predicted outside of the targets" in second.reason
+    assert first.reason.endswith("place 1 of 2 kept of 2")
+    # With a goal the error orders, and nothing is said of a key that is none.
+    goal = (*targets, Target(property="c", goal="minimize", reference=0.0))
+    rows = [replace(c, mean={**c.mean, "c": 0.0}, std={**c.std, "c": 0.1}) for c in rows]
+    assert all("inside" not in c.reason for c in chosen(rows, targets=goal, quantile=1.0))
 
 
 def test_a_sure_miss_comes_after_a_doubtful_one():
@@ -280,7 +303,8 @@ def test_every_choice_says_why(strategy):
     for c in choices:
         assert c.parts["strategy"] == strategy
         assert 0 <= c.parts["nearest"] <= 1
-        assert f"place {c.parts['place']} of {c.parts['of']}" in c.reason
+        kept = f"{c.parts['kept']} kept of " if c.parts["share"] == "best" else ""
+        assert f"place {c.parts['place']} of {kept}{c.parts['of']}" in c.reason
         numbers = [v for v in c.parts.values() if isinstance(v, float)]
         assert all(math.isfinite(v) for v in numbers)
         assert json.loads(json.dumps(dict(c.parts))) == dict(c.parts)

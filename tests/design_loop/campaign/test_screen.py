@@ -136,6 +136,8 @@ def test_what_selection_saw_and_why_it_chose_is_in_the_ledger(context):
     assert [s.parts["share"] for s in chosen] == ["best", "best", "explore", "explore"]
     assert [s.candidate in outside for s in chosen] == [False, False, True, True]
     assert all(s.parts["out_of_domain"] == (s.candidate in outside) for s in chosen)
-    assert all(f"place {s.parts['place']} of {s.parts['of']}" in s.reason for s in chosen)
+    for s in chosen:
+        kept = f"{s.parts['kept']} kept of " if s.parts["share"] == "best" else ""
+        assert f"place {s.parts['place']} of {kept}{s.parts['of']}" in s.reason
     [told] = [s.info for s in ledger.steps(context.id, 1) if s.name == "select"]
     assert told["shares"] == {"best": 2, "explore": 2}
