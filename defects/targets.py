@@ -6,6 +6,7 @@ import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -174,6 +175,61 @@ def probability_of_meeting(
         m, s = mean[target.property], max(std.get(target.property, 0.0), 1e-6)
         probability *= _normal_cdf((high - m) / s) - _normal_cdf((low - m) / s)
     return probability
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """What a prediction promises of the targets.
+
+    Attributes
+    ----------
+    error : float
+        The surrogate error.
+    probability : float
+        Of meeting all targets.
+    meets : bool
+        Whether the mean meets them all.
+    by_error, order : tuple of float
+        Smaller comes first. `by_error` is what the paper's filter keeps by, among equals the
+        likelier; `order` how those worth keeping follow each other (see `prospect`).
+    """
+
+    error: float
+    probability: float
+    meets: bool
+    by_error: tuple[float, ...]
+    order: tuple[float, ...]
+
+
+def prospect(
+    targets: Sequence[Target],
+    mean: Mapping[str, float],
+    std: Mapping[str, float],
+    error: float | None = None,
+) -> Prospect:
+    """Judge a prediction, as campaigns select and as a design request ranks.
+
+    Means that meet all targets come first, then the likelier, then the smaller error: inside a
+    range many have error 0, and where spreads are too wide the probability alone prefers one
+    property far inside its bound to all inside theirs. A goal is met by any value: where there is
+    one the error orders, among equals the probability.
+
+    Parameters
+    ----------
+    targets : sequence of Target
+    mean, std : mapping
+        Property -> prediction and spread.
+    error : float, optional
+        The surrogate error, where it is known already.
+    """
+    if error is None:
+        error = surrogate_error(targets, mean)
+    chance = probability_of_meeting(targets, mean, std)
+    meets = all(t.satisfied(mean[t.property]) for t in targets)
+    by_error = (error, -chance)
+    goal = any(t.goal is not None for t in targets)
+    order = by_error if goal else (float(not meets), -chance, error)
+    return Prospect(error, chance, meets, by_error, order)
 
 
 def _normal_cdf(z: float) -> float:

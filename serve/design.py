@@ -21,7 +21,7 @@ from defects.errors import DesignLoopError, ParseError, RuleError
 from defects.hosts import Host
 from defects.properties import Property, property_named
 from defects.structures import to_structure
-from defects.targets import probability_of_meeting, resolved, surrogate_error
+from defects.targets import Prospect, prospect, resolved
 from defects.text import (
     Frame,
     Request,
@@ -181,19 +181,17 @@ def read_samples(
 
 
 def rank(body: DesignBody, read: Read, predictions: dict[str, Any]) -> list[dict[str, Any]]:
-    """Candidates by surrogate error, among equals by the probability that the targets are met."""
-    rows = []
+    """Candidates in the order in which a campaign selects (`defects.targets.prospect`)."""
+    rows: list[tuple[Prospect, Found, dict[str, Any]]] = []
     # No labels are known here: how far properties lie apart is told by the predictions themselves.
     targets = resolved(body.targets, [p["mean"] for p in predictions["predictions"]])
     for found, prediction in zip(read.found, predictions["predictions"], strict=True):
-        mean, std = prediction["mean"], prediction["std"]
-        error = surrogate_error(targets, mean)
-        chance = probability_of_meeting(targets, mean, std)
-        if math.isfinite(error) and math.isfinite(chance):
-            rows.append((error, -chance, found, prediction))
+        seen = prospect(targets, prediction["mean"], prediction["std"])
+        if math.isfinite(seen.error) and math.isfinite(seen.probability):
+            rows.append((seen, found, prediction))
         else:
             read.drops["not_predicted"] += 1
-    rows.sort(key=lambda row: row[:2])
+    rows.sort(key=lambda row: row[0].order)
     read.drops["beyond_count"] += max(0, len(rows) - body.count)
     return [
         {
@@ -204,12 +202,12 @@ def rank(body: DesignBody, read: Read, predictions: dict[str, Any]) -> list[dict
             "structure": _structure(found.configuration, body.structure),
             "asked": found.asked,
             "prediction": prediction,
-            "surrogate_error": error,
-            "probability": -chance,
+            "surrogate_error": seen.error,
+            "probability": seen.probability,
             "samples": found.samples,
             "duplicate_of": found.duplicate_of,
         }
-        for i, (error, chance, found, prediction) in enumerate(rows[: body.count], start=1)
+        for i, (seen, found, prediction) in enumerate(rows[: body.count], start=1)
     ]
 
 

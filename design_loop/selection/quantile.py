@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from defects.targets import Target, probability_of_meeting
+from defects.targets import Target, prospect
 from design_loop.selection.candidates import Score, Screened
 
 
@@ -16,9 +16,8 @@ class Quantile:
     The surrogate error asks for the mean alone. Of a target that no label meets yet it takes what
     the surrogate says is nearest, however sure it is to be a miss; and inside a range many
     candidates have error 0. So among those that the filter keeps, the ones whose mean meets the
-    targets come first, then the others, both by the probability of meeting them. Not by that
-    probability alone: where spreads are too wide it prefers one property far inside its bound to
-    all inside theirs. A goal is met by any value, so where there is one the error orders.
+    targets come first, then the others, both by the probability of meeting them; where there is a
+    goal the error orders (`defects.targets.prospect` says why).
     """
 
     def scores(
@@ -32,20 +31,18 @@ class Quantile:
         goal = any(t.goal is not None for t in targets)
         found = []
         for c in candidates:
-            chance = probability_of_meeting(targets, c.mean, c.std)
-            meets = all(t.satisfied(c.mean[t.property]) for t in targets)
-            by_error = (c.surrogate_error, -chance)
+            seen = prospect(targets, c.mean, c.std, c.surrogate_error)
             found.append(
                 Score(
-                    by_error,
+                    seen.by_error,
                     {
-                        "surrogate_error": c.surrogate_error,
-                        "meets": meets,
-                        "probability": chance,
+                        "surrogate_error": seen.error,
+                        "meets": seen.meets,
+                        "probability": seen.probability,
                     },
-                    f"surrogate error {c.surrogate_error:.3f}, {_where(meets, goal)}probability of "
-                    f"meeting the targets {chance:.2f}",
-                    by_error if goal else (float(not meets), -chance, c.surrogate_error),
+                    f"surrogate error {seen.error:.3f}, {_where(seen.meets, goal)}probability of "
+                    f"meeting the targets {seen.probability:.2f}",
+                    seen.order,
                 )
             )
         return found

@@ -59,7 +59,7 @@ def test_candidates_are_ranked_valid_and_complete(client, fmt):
     answer = design(client, format=fmt)
     rules = Rules(**BODY["rules"])
     errors = [c["surrogate_error"] for c in answer["candidates"]]
-    assert errors == sorted(errors)
+    assert errors == sorted(errors, key=bool)  # what lies inside the ranges goes first
     assert [c["rank"] for c in answer["candidates"]] == [1, 2, 3, 4]
     assert len({c["key"] for c in answer["candidates"]}) == 4
     targets = [parse_target("homo_lumo_gap=0.65..0.85"), parse_target("formation_energy<=0.5")]
@@ -77,6 +77,33 @@ def test_candidates_are_ranked_valid_and_complete(client, fmt):
         assert targets[0].satisfied(c["asked"]["homo_lumo_gap"])
         assert c["duplicate_of"] is None
     assert (answer["surrogate_version"], answer["adapter"]) == ("v1", None)
+
+
+@pytest.mark.parametrize(
+    "target, wanted",
+    [
+        # Inside the likelier first; a doubtful one inside before a likelier one outside.
+        ({"value": 1.0, "tolerance": 0.1}, [2, 1, 4, 3]),
+        ({"goal": "minimize"}, [1, 2, 3, 4]),
+    ],
+)
+def test_the_order_is_that_of_a_campaign(client, backend, target, wanted):
+    gaps = {1: (1.0, 0.5), 2: (1.05, 0.01), 3: (1.11, 0.001), 4: (1.2, 0.3)}
+
+    async def predict(configurations):
+        found = [gaps[len(item["defects"])] for item in configurations]
+        rows = [
+            {"mean": {"homo_lumo_gap": m}, "std": {"homo_lumo_gap": s}, "ood": False}
+            for m, s in found
+        ]
+        body = {"version": "v1", "properties": list(backend.properties), "predictions": rows}
+        return {"status": 200, "body": body}
+
+    backend.predict = predict
+    rows = design(client, targets=[{"property": "homo_lumo_gap", **target}], count=40)["candidates"]
+    order = [len(c["configuration"]["defects"]) for c in rows]
+    assert list(dict.fromkeys(order)) == wanted
+    assert order == sorted(order, key=wanted.index)
 
 
 def test_candidates_keep_rules_of_places_where_they_lie(client):
