@@ -30,7 +30,8 @@ def distilled(
     is knowledge distillation (Hinton et al. 2015, arXiv:1503.02531) with the targets deciding what
     is asked. Of a rare target random configurations hold few or none: half of what the surrogate
     looks at are neighbours of the best, a (mu + lambda) evolution whose parents are what would be
-    taught so far and what is labelled: near a known hit the surrogate is sure of what it says.
+    taught so far and, in at most half of the places, what is labelled: near a known hit the
+    surrogate is sure of what it says.
     What it gets wrong all the same is verified in this round and unlearnt in the next.
 
     Parameters
@@ -62,7 +63,7 @@ def distilled(
         _look(context, tried, known, seen)
         if generation == GENERATIONS:
             break
-        parents = _best([*seen.values(), *founders], wanted)
+        parents = _parents(seen.values(), founders, wanted)
         if not parents:
             return []
         size = left // (GENERATIONS - generation)
@@ -84,6 +85,17 @@ class _Seen:
 
 def _best(seen: Iterable[_Seen], count: int) -> list[_Seen]:
     return sorted(seen, key=lambda s: s.energy)[:count]
+
+
+def _parents(seen: Collection[_Seen], founders: Iterable[_Seen], count: int) -> list[_Seen]:
+    """The best of both, at most half of the places with founders while others can fill them.
+
+    A label has no spread, so a labelled hit goes before any that is predicted. Without the limit
+    as many labelled hits as there are places would be all parents in every generation, and the
+    evolution a single step around them.
+    """
+    at_most = max(count // 2, count - len(seen))
+    return _best([*seen, *_best(founders, at_most)], count)
 
 
 def _founders(context: Context) -> list[_Seen]:

@@ -86,6 +86,25 @@ def test_what_is_labelled_has_children_too(context, monkeypatch):
     assert best.key not in {c.key for c, _ in taught}
 
 
+def test_labelled_hits_leave_half_of_the_places_to_what_is_predicted(context, monkeypatch):
+    """However many there are: else no child would ever have children."""
+    context = with_distil(context, 20)
+    target = context.config.targets[0].model_copy(update={"min": 0.2, "max": 1.2})
+    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
+    assert sum(target.satisfied(r.properties["homo_lumo_gap"]) for r in context.dataset) > 20
+    parents = []
+    whole = Moves.neighbour
+
+    def neighbour(self, configuration, rng):
+        parents.append(configuration.key)
+        return whole(self, configuration, rng)
+
+    monkeypatch.setattr(Moves, "neighbour", neighbour)
+    distilled(context, 1, context.training_keys)
+    labelled = np.mean([key in context.training_keys for key in parents])
+    assert 0.3 < labelled < 0.7
+
+
 def test_what_the_surrogate_calls_foreign_is_not_taught(context):
     context = with_distil(context, 20)
     whole = context.services.predict
