@@ -49,9 +49,11 @@ def compare(
 
     Prints what each found and spent, hits at equal wall time, and differences paired by seed, with
     95 % intervals over the seeds. Writes the same and curves to compare.html and compare.json, and
-    compare.csv (a row per oracle call), arms.csv, times.csv and pairs.csv.
+    compare.csv (a row per oracle call), arms.csv, times.csv and pairs.csv. Finished campaigns are
+    kept when the code has changed since; where they are mixed, one line says which are older.
     """
     from design_loop.cli.campaign import read_campaign
+    from design_loop.compare.code import code_note
     from design_loop.compare.run import compare as run_comparison
     from design_loop.compare.tables import LEGEND, terminal_tables
 
@@ -63,6 +65,9 @@ def compare(
         typer.echo((out / "compare.json").read_text(encoding="utf-8"), nl=False)
         return
     typer.echo(f"{config.name}: {'; '.join(t.text() for t in config.targets)}\n{LEGEND}\n")
+    note = code_note(outcomes)
+    if note:
+        typer.echo(f"{note}\n")
     from rich.console import Console
 
     for table in terminal_tables(outcomes, config, oracle_hours, Console().width):

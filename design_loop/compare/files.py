@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from design_loop.compare.code import code_note
 from design_loop.compare.equal_time import EqualTime, equal_time
 from design_loop.compare.outcome import Outcome
 from design_loop.compare.spread import Spread
@@ -46,6 +47,7 @@ def write_files(
     _write_csv(out / "pairs.csv", PAIRS, _pairs(outcomes))
     content = {
         "task": config.model_dump(mode="json"),
+        "code_note": code_note(outcomes),
         "arms": [asdict(row) for row in summarise(outcomes, config)],
         "equal_time": [asdict(clock) for clock in clocks],
         "differences": [asdict(pair) for pair in differences(outcomes)],

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import UTC
 
 from design_loop.compare.clock import read_clock
 from design_loop.ledger import Ledger, overviews
+from design_loop.ledger.names import CODE
 from design_loop.summary import campaign_targets, meets_all, target_error
 
 
@@ -61,6 +63,10 @@ class Outcome:
     own_seconds : float
         Of it what it took outside its steps ``verify``.
     calls : tuple of Call
+    code : str or None
+        Which source code began it; None where the ledger does not say.
+    created : str
+        When it was begun, in UTC, as ISO 8601.
     """
 
     arm: str
@@ -73,6 +79,8 @@ class Outcome:
     seconds: float
     own_seconds: float
     calls: tuple[Call, ...]
+    code: str | None = None
+    created: str = ""
 
     @property
     def spent(self) -> int:
@@ -109,7 +117,8 @@ def read_outcome(
     known : collection of str
         Keys of the dataset's labelled rows.
     """
-    targets = campaign_targets(ledger.campaign(campaign))
+    found = ledger.campaign(campaign)
+    targets = campaign_targets(found)
     clock = read_clock(ledger, campaign)
     with ledger.reading() as connection:
         funnels = overviews.funnels(connection, campaign)
@@ -143,4 +152,6 @@ def read_outcome(
         seconds=clock.seconds,
         own_seconds=clock.own_seconds,
         calls=tuple(calls),
+        code=found.versions.get(CODE),
+        created=found.created.astimezone(UTC).isoformat(),
     )

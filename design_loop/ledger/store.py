@@ -72,7 +72,7 @@ class Ledger(LedgerCalls, LedgerRepair, LedgerForks, LedgerStages, LedgerTrackin
         workdir
             Where the campaign's files lie; a resume finds them there.
         versions
-            Package -> version; the installed ones by default.
+            Package -> version; by default the installed ones, and this code's.
         """
         with self._database.write() as connection:
             return writes.add_campaign(connection, config, workdir, versions)

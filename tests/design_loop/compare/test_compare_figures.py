@@ -6,20 +6,26 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from fake_campaign import FakeCampaign
 from rich.console import Console
+from typer.testing import CliRunner
 
 from defects.errors import ConfigError
+from defects.versions import source_hash
+from design_loop.cli import app
 from design_loop.compare.arms import ARMS, arm_config
+from design_loop.compare.code import code_note
 from design_loop.compare.files import write_files
 from design_loop.compare.outcome import read_outcome
 from design_loop.compare.page import build_page, mean_curve
 from design_loop.compare.tables import terminal_tables, word_tables
 from design_loop.config import load_preset, parse_campaign
 from design_loop.ledger import Ledger
+from design_loop.ledger.names import CODE
 from tests.design_loop.compare.made_up import OUTCOMES, outcome
 
 
@@ -157,6 +163,36 @@ def test_files_hold_every_call_and_the_tables(tmp_path, config):
     assert {r["call_hours"] for r in read("times.csv")} == {""}
 
 
+def test_campaigns_of_older_code_are_named(tmp_path, config):
+    def made(arm, seed, code, day):
+        return replace(outcome(arm, seed, [0.0]), code=code, created=f"2026-11-{day:02}")
+
+    old = [made("random", 0, None, 1), made("random", 1, None, 2)]
+    same = [made("random", 0, "aa", 3), made("random", 1, "aa", 5), made("tpe", 0, "aa", 4)]
+    assert code_note(old) is None
+    assert code_note(same) is None
+    mixed = [*old, made("tpe", 0, "aa", 3), made("tpe", 1, "bb", 6), made("tpe", 2, "aa", 4)]
+    note = code_note(mixed)
+    assert note.startswith(
+        "Made by different code: random, seeds 0, 1 (unknown); tpe, seeds 0, 2 (aa) - older than "
+        "that of the newest campaign (bb)."
+    )
+    assert note in build_page(mixed, config, 1.0)
+    assert "different code" not in build_page(same, config, 1.0)
+    for outcomes, expected in ((mixed, note), (same, None)):
+        write_files(outcomes, config, 1.0, tmp_path)
+        assert json.loads((tmp_path / "compare.json").read_text())["code_note"] == expected
+
+
+def test_the_terminal_names_them_too(tmp_path, monkeypatch):
+    mixed = [replace(o, code=f"c{o.seed}", created=str(o.seed)) for o in OUTCOMES]
+    monkeypatch.setattr("design_loop.compare.run.compare", lambda *_, **__: mixed)
+    command = ["bench", "compare", "quickstart", "--out", str(tmp_path), "--proposer", "random"]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0, shown.output
+    assert code_note(mixed) in shown.output
+
+
 class _Links(HTMLParser):
     def __init__(self):
         super().__init__()
@@ -219,7 +255,12 @@ def test_answers_and_what_is_new_among_them_are_told_apart(tmp_path):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         campaign = FakeCampaign(ledger, tmp_path).run()
         found = read_outcome(ledger, campaign, "llm", 0, known=())
+        versions = ledger.campaign(campaign).versions
         drops = sum(ledger.funnel(campaign).drops.values())
+    assert (
+        found.code == versions[CODE] == source_hash(("defects", "training", "serve", "design_loop"))
+    )
+    assert found.created
     assert found.samples == 120
     assert found.proposals == 120 - drops
     assert 0 < drops < 120
