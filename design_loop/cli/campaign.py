@@ -57,7 +57,8 @@ def run(
         str | None,
         typer.Option(
             help="Propose with this instead of what the file says, at the same budget: llm, "
-            "random, genetic, tpe, gibbs, nearest, hybrid, or another arm of `bench compare`.",
+            "random, genetic, tpe, gibbs, nearest, hybrid, or another arm of `bench compare`. "
+            "The campaign is named for it: NAME-PROPOSER.",
             show_default=False,
         ),
     ] = None,
@@ -66,9 +67,9 @@ def run(
     """Run a campaign to its end."""
     config = read_campaign(file)
     if proposer is not None:
-        from design_loop.compare.arms import arm_config
+        from design_loop.compare.arms import with_proposer
 
-        config = arm_config(config, proposer, 0)
+        config = with_proposer(config, proposer)
     if detach:
         from design_loop.campaign.driver import create
 

@@ -28,8 +28,8 @@ def needs_model(arm: str) -> bool:
     return arm in ARMS and ProposerConfig.model_validate(ARMS[arm]).needs_model
 
 
-def arm_config(config: CampaignConfig, arm: str, seed: int) -> CampaignConfig:
-    """The campaign of one arm with one seed.
+def with_proposer(config: CampaignConfig, arm: str) -> CampaignConfig:
+    """A campaign with the proposer of an arm, named for it, and nothing else changed.
 
     Parameters
     ----------
@@ -37,8 +37,6 @@ def arm_config(config: CampaignConfig, arm: str, seed: int) -> CampaignConfig:
         The task. Where its own proposer is of the arm's kind, its settings are kept.
     arm : str
         A name of `ARMS`.
-    seed : int
-        Added to the task's seed.
 
     Raises
     ------
@@ -51,7 +49,27 @@ def arm_config(config: CampaignConfig, arm: str, seed: int) -> CampaignConfig:
     if config.proposer.kind == section["kind"]:
         section = config.proposer.model_dump() | section
     name = f"{config.name[: 60 - len(arm)]}-{arm}"
-    # Nobody uses what the last round would teach, and it would count as this arm's time.
-    learn = config.learn.model_dump() | {"last_round": False}
-    changed = {"name": name, "seed": config.seed + seed, "proposer": section, "learn": learn}
+    changed = {"name": name, "proposer": section}
     return CampaignConfig.model_validate(config.model_dump(mode="json") | changed)
+
+
+def arm_config(config: CampaignConfig, arm: str, seed: int) -> CampaignConfig:
+    """The campaign of a comparison for one arm and one seed.
+
+    Parameters
+    ----------
+    config, arm
+        As in `with_proposer`.
+    seed : int
+        Added to the task's seed.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such arm.
+    """
+    made = with_proposer(config, arm)
+    # Nobody uses what the last round would teach, and it would count as this arm's time.
+    learn = made.learn.model_dump() | {"last_round": False}
+    changed = {"seed": config.seed + seed, "learn": learn}
+    return CampaignConfig.model_validate(made.model_dump(mode="json") | changed)

@@ -16,6 +16,7 @@ from fake_campaign import FakeCampaign
 from defects.errors import ModelError
 from defects.hosts import get_host
 from defects.structures import from_structure, read_structure
+from design_loop.config import load_preset
 from design_loop.ledger import Ledger
 from design_loop.summary import summarise_campaign
 
@@ -56,6 +57,22 @@ def test_run_takes_a_preset_and_leaves_everything(cli, driver, tmp_path):
     assert len(list((folder / "candidates").glob("*.cif"))) == 15
     # No progress bar and no colours where nobody looks.
     assert "\x1b" not in done.out + done.err
+
+
+def test_another_proposer_changes_nothing_else(cli, driver, tmp_path):
+    """An extension of it begins with models that saw the last round, as without the option."""
+    done = cli("campaign", "run", "quickstart", "--proposer", "tpe", "--workdir", tmp_path)
+    assert done.code == 0, done.err
+    with Ledger(tmp_path / "ledger.sqlite", create=False) as ledger:
+        [campaign] = ledger.campaigns()
+    made, file = (
+        dict(campaign.config),
+        load_preset("quickstart", check=False).model_dump(mode="json"),
+    )
+    assert (made.pop("name"), made.pop("proposer")["kind"]) == ("quickstart-tpe", "tpe")
+    del file["name"], file["proposer"]
+    assert made == file
+    assert made["learn"]["last_round"]
 
 
 def test_run_takes_a_file_before_a_preset_of_that_name(cli, driver, tmp_path, monkeypatch):
