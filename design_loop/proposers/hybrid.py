@@ -11,6 +11,7 @@ import numpy as np
 from defects.configuration import Configuration
 from defects.errors import ParseError
 from defects.text import build_answer, parse_answer
+from design_loop.adaptation.watch import OWN, measured
 from design_loop.ledger import Sample
 from design_loop.proposers.energy import Scorer
 from design_loop.proposers.history import known_keys
@@ -33,14 +34,19 @@ class HybridProposer(LlmProposer):
     def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
         """Sample, then refine."""
         samples = super().propose(context, number, run)
+        answers: list[Configuration] = []
         found: dict[int, Configuration] = {}
         for place, sample in enumerate(samples):
             try:
                 configuration = super().read(context, number, sample)
             except ParseError:
                 continue
+            answers.append(configuration)
             if context.domain.labelable(configuration):
                 found[place] = configuration
+        # Refined ones are new and different by construction: in them no model is seen to collapse.
+        earlier = context.ledger.known_keys(context.id)
+        run.info[OWN] = measured(context, number, answers, earlier).to_dict()
         score = Scorer(context)
         better = refine(
             context, list(found.values()), score, known_keys(context), context.rng(number, 3)

@@ -9,6 +9,7 @@ import pytest
 
 from defects.rules import Rules
 from defects.text import build_answer
+from design_loop.campaign.propose import check, generate
 from design_loop.proposers import hybrid
 from design_loop.proposers.energy import Scorer
 from design_loop.proposers.history import known_keys
@@ -218,3 +219,23 @@ def test_a_model_that_says_the_same_known_thing_still_makes_as_many_proposals(co
     keys = {context.proposer.read(context, 1, s).key for s in read}
     assert len(keys) == len(read) == run.info["refined"] > 10
     assert not keys & known_keys(context)
+
+
+def test_the_models_own_answers_are_watched_and_not_what_became_of_them(context_of):
+    """It says one crystal over and over; all that is proposed differs and is new."""
+    context = context_of()
+    ledger = context.ledger
+    start, _ = _crowded(context, draws=0)
+    context.services = Answering(context, said=start)
+    ledger.start_round(context.id, 1, adapter="r001-a")
+    for name, step in {"generate": generate, "check": check}.items():
+        with ledger.step(context.id, 1, name) as run:
+            step(context, 1, run)
+    told = {s.name: s.info for s in ledger.steps(context.id, 1)}["check"]
+    candidates = told["candidates"]
+    found = told["diversity"]
+    assert candidates > 10 and found["valid"] >= candidates
+    assert (found["own"], found["unique"]) == (True, pytest.approx(1 / found["valid"]))
+    assert found["distance"] == 0
+    [event] = [e for e in ledger.events(context.id) if "collapsed" in e.message]
+    assert "different crystals" in event.message
