@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from defects.configuration import Configuration
 from defects.sampling import random_configuration
+from defects.targets import Target, surrogate_error
 from design_loop.campaign.context import Context
 from design_loop.proposers.domain import Domain
 from design_loop.proposers.energy import total_energy
@@ -22,7 +23,7 @@ GENERATIONS = 4
 def distilled(
     context: Context, number: int, known: Collection[str]
 ) -> list[tuple[Configuration, dict[str, float]]]:
-    """Configurations that the surrogate finds nearest to the targets, with its values.
+    """Configurations that the surrogate finds to meet the targets, or nearest to them, with values.
 
     Labels say little of a target that none of them meets: asked for such a value, a language
     model falls back on what looks similar as text. The surrogate interpolates in the space of
@@ -33,6 +34,10 @@ def distilled(
     taught so far and, in at most half of the places, what is labelled: near a known hit the
     surrogate is sure of what it says.
     What it gets wrong all the same is verified in this round and unlearnt in the next.
+
+    What meets the targets by its mean goes first, the likeliest hits before doubtful ones; then
+    comes what lies nearest to them. The probability of a hit would put what the surrogate knows
+    nothing of before what it knows to lie near: worth an oracle's call, but nothing to be taught.
 
     Parameters
     ----------
@@ -80,11 +85,26 @@ def distilled(
 class _Seen:
     configuration: Configuration
     values: dict[str, float]
-    energy: float
+    place: tuple[bool, float]
+
+
+def _places(
+    targets: Sequence[Target],
+    mean: Sequence[Mapping[str, float]],
+    std: Sequence[Mapping[str, float]] | None = None,
+) -> list[tuple[bool, float]]:
+    """The order to teach in: what meets all targets by its energy, then the others by error."""
+    energies = total_energy(targets, mean, std)
+    return [
+        (False, float(energy))
+        if all(t.satisfied(values[t.property]) for t in targets)
+        else (True, surrogate_error(targets, values))
+        for values, energy in zip(mean, energies, strict=True)
+    ]
 
 
 def _best(seen: Iterable[_Seen], count: int) -> list[_Seen]:
-    return sorted(seen, key=lambda s: s.energy)[:count]
+    return sorted(seen, key=lambda s: s.place)[:count]
 
 
 def _parents(seen: Collection[_Seen], founders: Iterable[_Seen], count: int) -> list[_Seen]:
@@ -99,11 +119,11 @@ def _parents(seen: Collection[_Seen], founders: Iterable[_Seen], count: int) -> 
 
 
 def _founders(context: Context) -> list[_Seen]:
-    """What is labelled and keeps the rules, with the energies of its labels."""
+    """What is labelled and keeps the rules, by its labels."""
     rules = context.config.rules
     rows = [(c, values) for c, values in labelled(context) if rules.violation(c) is None]
-    energies = total_energy(context.config.targets, [values for _, values in rows])
-    return [_Seen(c, v, float(e)) for (c, v), e in zip(rows, energies, strict=True)]
+    places = _places(context.config.targets, [values for _, values in rows])
+    return [_Seen(c, v, place) for (c, v), place in zip(rows, places, strict=True)]
 
 
 def _look(
@@ -116,8 +136,8 @@ def _look(
     if not configurations:
         return
     found = context.services.predict(configurations)
-    energies = total_energy(context.config.targets, found.mean, found.std)
+    places = _places(context.config.targets, found.mean, found.std)
     for i, configuration in enumerate(configurations):
         # What the surrogate itself calls foreign it cannot teach.
         if not found.ood[i] and (key := configuration.key) not in known:
-            seen.setdefault(key, _Seen(configuration, dict(found.mean[i]), float(energies[i])))
+            seen.setdefault(key, _Seen(configuration, dict(found.mean[i]), places[i]))

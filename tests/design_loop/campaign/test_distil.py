@@ -105,6 +105,40 @@ def test_labelled_hits_leave_half_of_the_places_to_what_is_predicted(context, mo
     assert 0.3 < labelled < 0.7
 
 
+def test_what_lies_near_is_taught_before_what_nothing_is_known_of(context):
+    """A doubtful prediction far away is likelier to be a hit than a sure one near by."""
+    context = with_distil(context, 20)
+    target = context.config.targets[0].model_copy(update={"min": -3.0, "max": -2.9})
+    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
+    whole = context.services.predict
+
+    def predict(configurations):
+        found = whole(configurations)
+        std = [{"homo_lumo_gap": 3.0 if c.counts()["W_Mo"] else 0.01} for c in configurations]
+        return replace(found, std=std)
+
+    context.services.predict = predict
+    taught = distilled(context, 1, context.training_keys)
+    errors = [target.error(row["homo_lumo_gap"]) for _, row in taught]
+    assert min(errors) > 0 and errors == sorted(errors)
+    assert not all(c.counts()["W_Mo"] for c, _ in taught)
+
+
+def test_of_what_meets_the_target_the_sure_ones_are_taught_first(context):
+    context = with_distil(context, 10)
+    target = context.config.targets[0].model_copy(update={"min": 0.2, "max": 1.4})
+    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
+    whole = context.services.predict
+
+    def predict(configurations):
+        found = whole(configurations)
+        std = [{"homo_lumo_gap": 1.0 if c.counts()["W_Mo"] else 0.01} for c in configurations]
+        return replace(found, std=std)
+
+    context.services.predict = predict
+    assert not any(c.counts()["W_Mo"] for c, _ in distilled(context, 1, context.training_keys))
+
+
 def test_what_the_surrogate_calls_foreign_is_not_taught(context):
     context = with_distil(context, 20)
     whole = context.services.predict

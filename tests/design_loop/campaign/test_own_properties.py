@@ -125,6 +125,8 @@ def test_the_small_model_can_read_any_name():
             "the dataset has no column 'dos_at_fermi'",
         ),
         ("properties: {dos: {unit: '1/eV', from_labels: true}}", None, "needs a function"),
+        ("properties: {rank: {}}", None, "write another name, such as rank_value, with column: ra"),
+        ("properties: {homo_std: {column: homo}}", None, "such as homo_std_value"),
     ],
 )  # fmt: skip
 def test_what_cannot_work_is_refused(tmp_path, own, target, message):
