@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ from training.surrogate_kinds import applies, fit_kind
 from training.surrogate_metrics import conformal_factor, figures, grouped_folds, typical_error
 from training.surrogate_spread import fit_spread
 from training.surrogate_task import FitOptions, FitTask, KindFit, Labels
+
+logger = logging.getLogger(__name__)
 
 #: By how much a stack must err less than its best member to be worth predicting with all of them.
 STACK_GAIN = 0.05
@@ -151,8 +154,13 @@ def _in_folds(
 
 def _doubt(task: FitTask, fit: KindFit, options: FitOptions) -> np.ndarray | None:
     """The jackknife's error of held-out predictions, in the property's unit; None without one."""
-    late = options.deadline is not None and time.monotonic() > options.deadline
-    if fit.jackknife is None or late:
+    if fit.jackknife is None:
+        return None
+    if options.deadline is not None and time.monotonic() > options.deadline:
+        logger.info(
+            "%s: the time for fitting is up; its spread goes without the jackknife's part",
+            task.name,
+        )
         return None
     scale = task.scale if fit.model.space == "z" else 1.0
     return scale * fit.jackknife() / task.divisor

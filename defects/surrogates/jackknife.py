@@ -6,12 +6,12 @@ import numpy as np
 
 
 def jackknife_error(by_fold: np.ndarray) -> np.ndarray:
-    """Standard error of a prediction, from models that each lack a tenth of the labels.
+    """Standard error of a prediction, from models that each lack one of g folds of the labels.
 
     The delete-a-group jackknife (Quenouille 1956; Kott 2001, J. Off. Stat. 17, 521): with g groups
     the variance is (g - 1) / g · Σ (y_k - ȳ)², that is g - 1 times the variance of the models. The
-    models share most of their labels, so what they differ by is a third (g = 10) of how uncertain
-    they all are.
+    models share most of their labels, so what they differ by is only 1 / √(g - 1) of how uncertain
+    they all are: a third for ten folds.
 
     Parameters
     ----------

@@ -175,7 +175,10 @@ class SurrogateConfig(Section):
     )
     iterations: int = Field(300, ge=1, le=100_000, description="trees per fold")
     max_seconds: float | None = Field(
-        None, gt=0, description="with auto: no further kind is tried after so long, s"
+        None,
+        gt=0,
+        description="after so long, s, no further kind is tried (auto), and of trees the spread "
+        "goes without the jackknife's part",
     )
     min_labels: int = Field(50, ge=20, description="fewest labels of a property to fit it from")
 

@@ -141,6 +141,22 @@ def test_held_out_doubts_are_like_those_of_new_configurations(tmp_path: Path) ->
     assert 0.5 * np.median(doubt) < held_out < 1.5 * np.median(doubt)
 
 
+def test_a_spread_that_goes_without_the_jackknife_for_lack_of_time_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    known = sample(80, 10)
+    values = {"homo_lumo_gap": np.array([gap(c) for c in known])}
+    with caplog.at_level("INFO", "training.surrogate_property"):
+        manifest = fit_surrogate(
+            known, values, HOST, tmp_path / "s", rules=RULES, iterations=5, model="trees",
+            threads=1, budget_s=1e-6,
+        )  # fmt: skip
+    assert manifest["properties"]["homo_lumo_gap"]["interval"]["jackknife"] is None
+    assert not load_surrogate(tmp_path / "s").models[0].jackknife
+    [said] = [r.getMessage() for r in caplog.records if "jackknife" in r.getMessage()]
+    assert said.startswith("homo_lumo_gap: the time for fitting is up")
+
+
 def test_a_model_of_an_older_version_has_no_jackknife(fitted: Path, tmp_path: Path) -> None:
     found = load_surrogate(fitted)
     model = found.models[1]
