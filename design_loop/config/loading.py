@@ -16,6 +16,7 @@ from design_loop.config.consistency import contradictions
 from design_loop.config.explain import explain
 from design_loop.config.marks import Document, parse_yaml
 from design_loop.config.problems import CampaignFileError, Problem, did_you_mean, format_problem
+from design_loop.config.properties import column_problems
 from design_loop.config.seeds import seeds_read
 
 log = logging.getLogger(__name__)
@@ -140,6 +141,7 @@ def _check(document: Document, name: str, folder: Path | None) -> CampaignConfig
     if isinstance(document.data, dict):
         sections, found = _validate(document.data)
         problems += found + contradictions(sections)
+        problems += column_problems(sections.get("properties") or {})
         if folder is not None:
             from design_loop.config.feasibility import infeasible
 

@@ -11,6 +11,7 @@ from pydantic import Field
 from defects.descriptors import DESCRIPTORS
 from defects.oracles.functions import ImportPath
 from defects.properties import DECIMALS, PROPERTIES, Property, properties_from
+from design_loop.columns import FACT_COLUMNS, FILE_COLUMNS, KEY_COLUMNS, PREDICTED, SPREAD
 from design_loop.config.base import Section
 from design_loop.config.problems import Problem
 
@@ -90,3 +91,22 @@ def property_problems(own: Mapping[str, OwnProperty]) -> Iterator[Problem]:
             yield Problem((*loc, "from_labels"), "needs a function; add one, or remove this")
         if given.from_labels and given.column is not None:
             yield Problem((*loc, "column"), "the function gives the values; remove one of both")
+
+
+def column_problems(own: Mapping[str, OwnProperty]) -> Iterator[Problem]:
+    """Names that exported tables have for something else, so that labels were not read back.
+
+    Not among `property_problems`, which a recorded configuration has to pass as well: a campaign
+    that was begun under such a name goes on.
+    """
+    taken = {*FACT_COLUMNS, *FILE_COLUMNS, *KEY_COLUMNS}
+    known = (*PROPERTIES, *DESCRIPTORS, *own)
+    taken |= {name + ending for name in known for ending in (PREDICTED, SPREAD)}
+    for name, given in own.items():
+        if name in taken:
+            column = f", with column: {name}" if not given.column and not given.function else ""
+            yield Problem(
+                ("properties", name),
+                f"{name} is another column of exported tables; write another name, such as "
+                f"{name}_value{column}",
+            )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from design_loop.columns import FACT_COLUMNS, PREDICTED, SPREAD
 from design_loop.export.items import Item
 from design_loop.summary import CampaignSummary, RankedCandidate
 
@@ -20,9 +21,8 @@ def as_csv(items: Sequence[Item], files: Sequence[str] | None) -> str:
     predicted = list(
         dict.fromkeys(p for c in candidates if c.prediction for p in c.prediction.mean)
     )
-    header = ["_id", "rank", "defects", "meets_targets", "error", "round", "labelled_in"]
-    header += ["adapter", "source", "relaxed", *properties]
-    header += [n for p in predicted for n in (f"{p}_predicted", f"{p}_std")]
+    header = ["_id", *FACT_COLUMNS, *properties]
+    header += [n for p in predicted for n in (p + PREDICTED, p + SPREAD)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header + (["file"] if files else []))

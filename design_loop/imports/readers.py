@@ -11,19 +11,13 @@ from defects.datasets.files import read_table
 from defects.datasets.tables import find
 from defects.errors import DatasetError, StructureMismatchError
 from defects.structures import read_structure
+from design_loop.columns import FACT_COLUMNS, FILE_COLUMNS, KEY_COLUMNS, PREDICTED, SPREAD
 from design_loop.export.items import OWN
 from design_loop.imports.incoming import ImportLabelsError, Incoming, Setting
 from design_loop.imports.units import factor, heading
 
 if TYPE_CHECKING:
     from ase import Atoms
-
-#: Columns that name the candidate, and those that name its structure file.
-_KEYS = ("_id", "key", "candidate")
-_FILES = ("file", "structure")
-#: Columns of our own exports that are no labels.
-_OURS = ("rank", "defects", "meets_targets", "error", "round", "labelled_in", "adapter", "source",
-         "relaxed")  # fmt: skip
 
 
 def read_labels(path: Path, setting: Setting) -> tuple[list[Incoming], list[str]]:
@@ -77,12 +71,12 @@ def _from_csv(path: Path, setting: Setting) -> tuple[list[Incoming], list[str]]:
     table = read_table(path)
     headings = [heading(column) for column in table.columns]
     names = [name for name, _ in headings]
-    by_key = next((names.index(n) for n in _KEYS if n in names), None)
-    by_file = next((names.index(n) for n in _FILES if n in names), None)
+    by_key = next((names.index(n) for n in KEY_COLUMNS if n in names), None)
+    by_file = next((names.index(n) for n in FILE_COLUMNS if n in names), None)
     if by_key is None and by_file is None:
         raise ImportLabelsError(
-            f"{path}: no column says whose labels these are; name one {' or '.join(_KEYS)} "
-            f"(candidate), or {' or '.join(_FILES)} (structure file)"
+            f"{path}: no column says whose labels these are; name one {' or '.join(KEY_COLUMNS)} "
+            f"(candidate), or {' or '.join(FILE_COLUMNS)} (structure file)"
         )
     columns: dict[int, tuple[str, float]] = {}
     strange: list[str] = []
@@ -95,7 +89,9 @@ def _from_csv(path: Path, setting: Setting) -> tuple[list[Incoming], list[str]]:
                     f"{setting.unit(name) or 'no unit'}; convert it, or write eV, meV, Ha or Ry"
                 )
             columns[i] = (name, times)
-        elif name not in (*_KEYS, *_FILES, *_OURS) and not name.endswith(("_predicted", "_std")):
+        elif name not in (*KEY_COLUMNS, *FILE_COLUMNS, *FACT_COLUMNS) and not name.endswith(
+            (PREDICTED, SPREAD)
+        ):
             strange.append(name)
     if not columns:
         raise ImportLabelsError(f"{path}: no column is a property that the campaign knows")

@@ -17,11 +17,12 @@ from defects.oracles.relax import relaxed_atoms
 from defects.properties import Property
 from defects.structures import from_structure, read_structure, to_atoms
 from defects.vasp import VaspInputs, parse_incar
+from design_loop.config.properties import OwnProperty, column_problems
 from design_loop.export import ExportError, export_candidates
 from design_loop.export.items import relaxed_structures
 from design_loop.imports.incoming import Setting
 from design_loop.imports.readers import read_labels
-from design_loop.ledger import Ledger, Selection
+from design_loop.ledger import Ledger, Prediction, Selection
 from design_loop.summary import CampaignSummary, summarise_campaign
 
 HOST = get_host("MoS2", "4x4")
@@ -97,6 +98,20 @@ def test_database_of_ase(summary, tmp_path):
     # Again is the same, not twice as much.
     export_candidates(summary, "ase-db", tmp_path)
     assert len(list(connect(path).select())) == len(rows)
+
+
+def test_no_column_of_the_table_may_be_an_own_property(summary, tmp_path):
+    """Two columns of one name: the first, the rank, was read back as the label."""
+    predicted = Prediction("k", {"homo": 1.0}, {"homo": 0.1}, 0.0)
+    candidates = tuple(replace(c, prediction=predicted) for c in summary.candidates)
+    made = replace(summary, candidates=candidates)
+    export_candidates(made, "cif", tmp_path)
+    header = list(_rows(tmp_path)[0])
+    assert {"rank", "source", "file", "homo_std"} < set(header)
+    free = {"_id", *candidates[0].properties}
+    own = {name: OwnProperty() for name in {*header, "structure", "candidate", "gap", "x_std"}}
+    refused = {problem.loc[1] for problem in column_problems(own)}
+    assert refused == {*header, "structure", "candidate"} - free | {"_id"}
 
 
 @pytest.mark.parametrize("fmt", ["extxyz", "ase-db"])
