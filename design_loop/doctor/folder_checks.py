@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -13,6 +14,10 @@ from design_loop.ledger import Ledger
 
 #: Free space below which to warn, and below which a campaign will hardly end, bytes.
 _LITTLE, _TOO_LITTLE = 5 * 2**30, 2**30
+#: How a loader's error ends: advice for folders made by hand. A campaign would take no new one.
+_LOADERS_ADVICE = re.compile(
+    r"; (make one with `[^`]*`|(copy the whole folder or )?train( it)? again)$"
+)
 
 
 def campaign_folder(ledger: Ledger, campaign: str) -> Path:
@@ -35,9 +40,8 @@ def check_models(ledger: Ledger, campaign: str) -> Iterator[Finding]:
             try:
                 found = read(record.path)
             except ModelError as error:
-                yield _lost(
-                    campaign, check, getattr(record, name), record.round, needed, str(error)
-                )
+                reason = _LOADERS_ADVICE.sub("", str(error))
+                yield _lost(campaign, check, getattr(record, name), record.round, needed, reason)
                 continue
             manifest = getattr(found, "manifest", found)
             if seal in record.manifest and manifest[seal] != record.manifest[seal]:

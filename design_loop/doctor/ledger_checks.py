@@ -112,5 +112,6 @@ _ADVICE = {
     "Crash": "the worker process died: look into logs/ and at the node's memory",
     "OutOfMemory": "raise oracle.memory_per_call or lower resources.oracle_parallel",
     "NotConvergedError": "another try gives the same, other settings of the calculator might not",
+    "External": "it was given up by `campaign import-labels`, for the reason above",
     "NotFinite": "the calculator gave NaN or infinity; its settings are wrong for this structure",
 }

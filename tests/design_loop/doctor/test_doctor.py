@@ -187,6 +187,8 @@ def test_a_missing_or_altered_adapter_is_found(ledger, campaign, harm, said):
     (finding,) = found(ledger, campaign, "adapters", mend=True)
     assert said in finding.what and finding.severity is Severity.ERROR and not finding.mended
     assert f"campaign fork {campaign}" in finding.advice
+    # The loader's advice is for folders made by hand.
+    assert "adapter train" not in finding.what and "train" not in finding.what.split(";")[-1]
 
 
 def test_another_adapter_under_the_recorded_name_is_found(ledger, campaign, tmp_path):
@@ -203,7 +205,16 @@ def test_another_adapter_under_the_recorded_name_is_found(ledger, campaign, tmp_
 
 def test_a_lost_surrogate_is_found(ledger, selected):
     (finding,) = found(ledger, selected, "surrogates")
-    assert "s0 of round 0: no surrogate folder" in finding.what
+    assert finding.what == "s0 of round 0: no surrogate folder surrogates/s0"
+
+
+def test_a_call_that_an_import_gave_up_has_no_trace_to_look_at(ledger, selected):
+    ledger.record_failure(
+        selected, 1, "k0", "call-0", "gap is missing", final=True, kind="External"
+    )
+    (finding,) = found(ledger, selected, "oracle")
+    assert "gap is missing" in finding.what and "trace" not in finding.advice
+    assert "import-labels" in finding.advice and "--retry-quarantined" in finding.advice
 
 
 def test_an_older_model_is_not_needed(ledger, campaign):
