@@ -87,6 +87,7 @@ def _on_sqlite_connect(connection: Any, _record: Any) -> None:
         "journal_mode = WAL",  # readers and the one writer do not wait for each other
         "synchronous = FULL",  # a committed label survives a power cut
         "foreign_keys = ON",
+        "recursive_triggers = ON",  # the guards also see what REPLACE would take off
     ):
         connection.execute(f"PRAGMA {pragma}")
 

@@ -58,6 +58,17 @@ def test_change_is_refused(full, change):
         connection.execute(text(change))
 
 
+@pytest.mark.parametrize("table", sorted({guard.table for guard in UPDATE_GUARDS}))
+def test_no_table_is_emptied_or_replaced_at_once(full, table):
+    """Triggers of rows alone see neither."""
+    sqlite = full._database.file is not None
+    change = (
+        f"REPLACE INTO {table} SELECT * FROM {table}" if sqlite else f"TRUNCATE {table} CASCADE"
+    )
+    with pytest.raises(LedgerError, match="never change"), full._database.write() as connection:
+        connection.execute(text(change))
+
+
 def test_open_rows_may_still_change(full):
     """The guards hold what is finished, not the work."""
     with full._database.write() as connection:
