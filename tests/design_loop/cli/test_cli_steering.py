@@ -55,9 +55,10 @@ def test_extend_makes_a_finished_campaign_runnable_and_is_shown(cli, played):
     assert (shown["state"], shown["rounds_in_all"]) == ("paused", 5)
     assert [(a["rounds"], a["budget"]) for a in shown["amendments"]] == [(2, 20)]
     assert "added" in cli("campaign", "show", name, *place).out
-    # What no campaign file could ask for is refused in the same words.
+    # What no campaign file could ask for is refused, in words of what can be asked for here.
     wrong = cli("campaign", "extend", name, "--budget", 100, *place)
-    assert (wrong.code, "selection.budget" in wrong.err) == (2, True)
+    assert (wrong.code, "ask for " in wrong.err) == (2, True)
+    assert "selection.budget" not in wrong.err
 
 
 def test_a_failed_campaign_is_resumed_before_it_is_extended(cli, begun):
@@ -110,6 +111,11 @@ def test_a_budget_of_several_stages_is_the_first_ones(cli, tmp_path):
     assert done.code == 0, done.err
     assert "20 calls of the first stage in each that comes" in done.out
     assert "the last one goes on verifying 4" in done.out
+    wrong = cli("campaign", "extend", name, "--budget", 3, "--workdir", tmp_path)
+    assert wrong.code == 2
+    assert "budget: 3 calls of the first stage are fewer than the 4 of the second" in wrong.err
+    assert "`campaign fork ID FILE.yaml`" in wrong.err
+    assert "oracle.then" not in wrong.err
 
 
 class WithModels(FakeCampaign):
