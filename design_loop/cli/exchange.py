@@ -58,8 +58,9 @@ def export(
     ] = None,
     relax: Annotated[bool, typer.Option("--relax", help="vasp: relax the atoms.")] = False,
     k_spacing: Annotated[
-        float, typer.Option(help="vasp: largest distance of k-points, 1/Å.")
-    ] = 0.3,
+        float | None,
+        typer.Option(help="vasp: largest distance of k-points, 1/Å.", show_default="0.3"),
+    ] = None,
     potcar: Annotated[
         list[str] | None,
         typer.Option(metavar="W=W_pv", help="vasp: potential of an element; again."),
@@ -73,7 +74,8 @@ def export(
     from design_loop.ledger import Ledger
     from design_loop.summary import summarise_campaign
 
-    only_vasp = {"--incar": incar, "--relax": relax, "--potcar": potcar}
+    given = {"--incar": incar, "--relax": relax, "--potcar": potcar}
+    only_vasp = given | {"--k-spacing": k_spacing is not None}
     if fmt is not ExportFormat.vasp and (wrong := [k for k, v in only_vasp.items() if v]):
         raise UsageError(f"{wrong[0]} goes with --format vasp")
     inputs = _vasp_inputs(incar, relax, k_spacing, potcar) if fmt is ExportFormat.vasp else None
@@ -172,17 +174,16 @@ def _tell(report: ImportReport, campaign: str, state: str, place: str, fmt: Form
 
 
 def _vasp_inputs(
-    incar: list[str] | None, relax: bool, k_spacing: float, potcar: list[str] | None
+    incar: list[str] | None, relax: bool, k_spacing: float | None, potcar: list[str] | None
 ) -> Any:
     from pydantic import ValidationError
 
     from defects.vasp import VaspInputs, parse_incar
 
     symbols = dict(_pair("--potcar", pair) for pair in potcar or ())
+    spacing: dict[str, Any] = {} if k_spacing is None else {"k_spacing": k_spacing}
     try:
-        return VaspInputs(
-            relax=relax, k_spacing=k_spacing, incar=parse_incar(incar or []), potcar=symbols
-        )
+        return VaspInputs(relax=relax, incar=parse_incar(incar or []), potcar=symbols, **spacing)
     except ValidationError as error:
         raise UsageError(f"--k-spacing: {error.errors()[0]['msg']}") from error
 

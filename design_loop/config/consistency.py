@@ -44,6 +44,25 @@ def contradictions(sections: Sections) -> list[Problem]:
     return found
 
 
+def without_effect(sections: Sections) -> Iterator[Problem]:
+    """Warn of settings that the file gives and nothing reads.
+
+    Defaults are no news, written out or not: a campaign that is written with all of its settings
+    (a comparison's task) would be warned of each.
+    """
+    learn = sections.get("learn")
+    if learn is None or learn.start_from != "base":
+        return
+    for name in ("replay", "continue_rate"):
+        default = type(learn).model_fields[name].default
+        if name in learn.model_fields_set and getattr(learn, name) != default:
+            yield Problem(
+                ("learn", name),
+                "has no effect with start_from: base; remove it, or write start_from: previous",
+                warning=True,
+            )
+
+
 def _properties(sections: Sections) -> Iterator[Problem]:
     yield from property_problems(sections.get("properties") or {})
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from defects.errors import ConfigError
 from design_loop.config.campaign import CampaignConfig
-from design_loop.config.consistency import contradictions
+from design_loop.config.consistency import contradictions, without_effect
 from design_loop.config.explain import explain
 from design_loop.config.marks import Document, parse_yaml
 from design_loop.config.problems import CampaignFileError, Problem, did_you_mean, format_problem
@@ -142,6 +142,7 @@ def _check(document: Document, name: str, folder: Path | None) -> CampaignConfig
         sections, found = _validate(document.data)
         problems += found + contradictions(sections)
         problems += column_problems(sections.get("properties") or {})
+        problems += without_effect(sections)
         if folder is not None:
             from design_loop.config.feasibility import infeasible
 

@@ -260,6 +260,20 @@ def test_export_as_data(cli, played, tmp_path):
     assert float(rows[0]["homo_lumo_gap_std"]) == 0.08
 
 
+def test_export_refuses_what_only_vasp_reads(cli, played, tmp_path):
+    workdir, name = played
+    words = ("campaign", "export", name, "--workdir", workdir, "--out", tmp_path / "out")
+    for option in (("--relax",), ("--k-spacing", 0.3), ("--incar", "ENCUT=500")):
+        done = cli(*words, "--format", "cif", *option)
+        assert (done.code, f"{option[0]} goes with --format vasp" in done.err) == (2, True)
+    meshes = {}
+    for spacing in ((), ("--k-spacing", 0.3), ("--k-spacing", 0.1)):
+        assert cli(*words, "--format", "vasp", "--top", 1, *spacing).code == 0
+        meshes[spacing] = (tmp_path / "out" / "pristine" / "KPOINTS").read_text()
+    first, same, finer = meshes.values()
+    assert first == same != finer
+
+
 def test_export_into_a_place_that_cannot_be_written(cli, played, tmp_path):
     workdir, name = played
     (tmp_path / "file").write_text("")

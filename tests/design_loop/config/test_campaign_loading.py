@@ -146,6 +146,23 @@ def test_a_target_far_from_every_label_is_refused(write, target):
     assert "none of the dataset's 959 labels" in found and "write bounds near the labels" in found
 
 
+def test_settings_without_effect_are_a_warning_where_the_file_gives_them(write, caplog):
+    def warned(**changes):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            loaded = load_campaign(write(changed(learn=changes)))
+        return loaded, [r.getMessage() for r in caplog.records if "no effect" in r.getMessage()]
+
+    config, found = warned(start_from="base", replay=3, continue_rate=0.5)
+    assert [": learn.replay: " in found[0], ": learn.continue_rate: " in found[1]] == [True, True]
+    assert config.learn.replay == 3
+    assert not warned(start_from="base")[1]
+    assert not warned(start_from="previous", replay=3, continue_rate=0.5)[1]
+    with caplog.at_level(logging.WARNING):
+        parse_campaign(warned(start_from="base")[0].to_yaml())
+    assert "no effect" not in caplog.text
+
+
 def test_what_grows_with_the_number_of_defects_has_no_far(write, caplog):
     load_campaign(write(changed(targets__0="formation_energy>=500")))
     assert "it may be out of reach" in caplog.text
