@@ -122,7 +122,7 @@ def pretrain(
     s = settings or PretrainSettings()
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(s.threads or os.cpu_count() or 1)
+    torch.set_num_threads(s.threads or len(os.sched_getaffinity(0)))
     run = _Run(s, build_model(tokenizer, s.model, seed=s.seed).to(s.device))
     run.resume(out / "checkpoint.pt")
     figures: dict[str, float] = {}

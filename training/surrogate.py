@@ -111,7 +111,7 @@ def fit_surrogate(
         n_folds=N_FOLDS,
         iterations=iterations,
         seed=seed,
-        threads=threads or min(os.cpu_count() or 1, 8),
+        threads=threads or min(len(os.sched_getaffinity(0)), 8),
         deadline=None if budget_s is None else started + budget_s,
     )
     labelled = np.zeros(len(configurations), dtype=bool)
