@@ -29,6 +29,22 @@ def with_distil(context, n):
     return replace(context, config=context.config.model_copy(update={"learn": learn}))
 
 
+def with_range(context, low, high):
+    target = context.config.targets[0].model_copy(update={"min": low, "max": high})
+    return replace(context, config=context.config.model_copy(update={"targets": (target,)}))
+
+
+def doubt_tungsten(context, std):
+    """Have the surrogate be unsure of what holds W, and sure of everything else."""
+    whole = context.services.predict
+
+    def predict(configurations):
+        spread = [{"homo_lumo_gap": std if c.counts()["W_Mo"] else 0.01} for c in configurations]
+        return replace(whole(configurations), std=spread)
+
+    context.services.predict = predict
+
+
 def test_without_the_setting_nothing_is_predicted(context):
     assert distilled(with_distil(context, 0), 1, set()) == []
     assert context.services.asked == 0
@@ -53,8 +69,8 @@ def test_the_nearest_of_many_with_the_surrogates_values(context):
 
 def test_neighbours_of_the_best_reach_what_random_draws_do_not(context, monkeypatch):
     context = with_distil(context, 30)
-    target = context.config.targets[0].model_copy(update={"min": 0.04, "max": 0.05})
-    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
+    context = with_range(context, 0.04, 0.05)
+    [target] = context.config.targets
 
     def mean_error():
         taught = [distilled(context, n, set()) for n in range(1, 6)]
@@ -70,8 +86,7 @@ def test_what_is_labelled_has_children_too(context, monkeypatch):
     context = with_distil(context, 20)
     record = min(context.dataset, key=lambda r: r.properties["homo_lumo_gap"])
     lowest, best = record.properties["homo_lumo_gap"], record.configuration
-    target = context.config.targets[0].model_copy(update={"min": lowest, "max": lowest + 0.01})
-    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
+    context = with_range(context, lowest, lowest + 0.01)
     parents = []
     whole = Moves.neighbour
 
@@ -89,8 +104,8 @@ def test_what_is_labelled_has_children_too(context, monkeypatch):
 def test_labelled_hits_leave_half_of_the_places_to_what_is_predicted(context, monkeypatch):
     """However many there are: else no child would ever have children."""
     context = with_distil(context, 20)
-    target = context.config.targets[0].model_copy(update={"min": 0.2, "max": 1.2})
-    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
+    context = with_range(context, 0.2, 1.2)
+    [target] = context.config.targets
     assert sum(target.satisfied(r.properties["homo_lumo_gap"]) for r in context.dataset) > 20
     parents = []
     whole = Moves.neighbour
@@ -108,16 +123,9 @@ def test_labelled_hits_leave_half_of_the_places_to_what_is_predicted(context, mo
 def test_what_lies_near_is_taught_before_what_nothing_is_known_of(context):
     """A doubtful prediction far away is likelier to be a hit than a sure one near by."""
     context = with_distil(context, 20)
-    target = context.config.targets[0].model_copy(update={"min": -3.0, "max": -2.9})
-    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
-    whole = context.services.predict
-
-    def predict(configurations):
-        found = whole(configurations)
-        std = [{"homo_lumo_gap": 3.0 if c.counts()["W_Mo"] else 0.01} for c in configurations]
-        return replace(found, std=std)
-
-    context.services.predict = predict
+    context = with_range(context, -3.0, -2.9)
+    [target] = context.config.targets
+    doubt_tungsten(context, 3.0)
     taught = distilled(context, 1, context.training_keys)
     errors = [target.error(row["homo_lumo_gap"]) for _, row in taught]
     assert min(errors) > 0 and errors == sorted(errors)
@@ -126,16 +134,8 @@ def test_what_lies_near_is_taught_before_what_nothing_is_known_of(context):
 
 def test_of_what_meets_the_target_the_sure_ones_are_taught_first(context):
     context = with_distil(context, 10)
-    target = context.config.targets[0].model_copy(update={"min": 0.2, "max": 1.4})
-    context = replace(context, config=context.config.model_copy(update={"targets": (target,)}))
-    whole = context.services.predict
-
-    def predict(configurations):
-        found = whole(configurations)
-        std = [{"homo_lumo_gap": 1.0 if c.counts()["W_Mo"] else 0.01} for c in configurations]
-        return replace(found, std=std)
-
-    context.services.predict = predict
+    context = with_range(context, 0.2, 1.4)
+    doubt_tungsten(context, 1.0)
     assert not any(c.counts()["W_Mo"] for c, _ in distilled(context, 1, context.training_keys))
 
 
