@@ -45,6 +45,19 @@ def doubt_tungsten(context, std):
     context.services.predict = predict
 
 
+def parents_of_all(monkeypatch):
+    """Keys of the configurations whose neighbours are drawn, filled while that happens."""
+    parents = []
+    whole = Moves.neighbour
+
+    def neighbour(self, configuration, rng):
+        parents.append(configuration.key)
+        return whole(self, configuration, rng)
+
+    monkeypatch.setattr(Moves, "neighbour", neighbour)
+    return parents
+
+
 def test_without_the_setting_nothing_is_predicted(context):
     assert distilled(with_distil(context, 0), 1, set()) == []
     assert context.services.asked == 0
@@ -87,14 +100,7 @@ def test_what_is_labelled_has_children_too(context, monkeypatch):
     record = min(context.dataset, key=lambda r: r.properties["homo_lumo_gap"])
     lowest, best = record.properties["homo_lumo_gap"], record.configuration
     context = with_range(context, lowest, lowest + 0.01)
-    parents = []
-    whole = Moves.neighbour
-
-    def neighbour(self, configuration, rng):
-        parents.append(configuration.key)
-        return whole(self, configuration, rng)
-
-    monkeypatch.setattr(Moves, "neighbour", neighbour)
+    parents = parents_of_all(monkeypatch)
     taught = distilled(context, 1, context.training_keys)
     assert parents.count(best.key) >= 2
     # Itself it is known, and not taught again.
@@ -107,14 +113,7 @@ def test_labelled_hits_leave_half_of_the_places_to_what_is_predicted(context, mo
     context = with_range(context, 0.2, 1.2)
     [target] = context.config.targets
     assert sum(target.satisfied(r.properties["homo_lumo_gap"]) for r in context.dataset) > 20
-    parents = []
-    whole = Moves.neighbour
-
-    def neighbour(self, configuration, rng):
-        parents.append(configuration.key)
-        return whole(self, configuration, rng)
-
-    monkeypatch.setattr(Moves, "neighbour", neighbour)
+    parents = parents_of_all(monkeypatch)
     distilled(context, 1, context.training_keys)
     labelled = np.mean([key in context.training_keys for key in parents])
     assert 0.3 < labelled < 0.7
