@@ -21,10 +21,9 @@ import numpy as np
 from defects.datasets import bundled_dataset
 from defects.datasets.dataset import Record
 from defects.encodings.sparse import SparseEncoder
-from defects.targets import Target, parse_target, resolved, surrogate_error
+from defects.targets import Target, meets_all, parse_target, resolved, surrogate_error
 from design_loop.pareto import errors_of, hypervolume, non_dominated, reference_point
 from design_loop.selection import Screened, select
-from design_loop.summary import meets_all
 
 START, PROPOSED = 100, 120
 TASKS = {

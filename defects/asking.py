@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from defects.targets import Target, surrogate_error
+from defects.targets import Target, meets_all, surrogate_error
 
 #: A target that fewer known rows meet is also asked for by the values of so many nearest ones.
 _FEW = 5
@@ -129,7 +129,7 @@ def _bridges(
     """Known rows next to targets that few meet; none where enough do, or too little is known."""
     if len(rows) < _FEW or all(t.goal is not None for t in targets):
         return []
-    if sum(all(t.satisfied(r[t.property]) for t in targets) for r in rows) >= _FEW:
+    if sum(meets_all(targets, r) for r in rows) >= _FEW:
         return []
     return _nearest(targets, rows, _FEW)
 

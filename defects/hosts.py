@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -75,11 +76,11 @@ class Host:
         )
         return f"{self.name}@{hashlib.sha256(content.encode()).hexdigest()[:8]}-{size}"
 
-    @property
+    @cached_property
     def n_cells(self) -> int:
-        return int(np.prod(self.supercell))
+        return math.prod(self.supercell)
 
-    @property
+    @cached_property
     def n_sites(self) -> int:
         return len(self.unit_species) * self.n_cells
 

@@ -201,6 +201,11 @@ class Prospect:
     order: tuple[float, ...]
 
 
+def meets_all(targets: Sequence[Target], values: Mapping[str, float]) -> bool:
+    """Whether a label or a mean meets every target; a property without a value meets none."""
+    return all(t.property in values and t.satisfied(values[t.property]) for t in targets)
+
+
 def prospect(
     targets: Sequence[Target],
     mean: Mapping[str, float],
@@ -225,7 +230,7 @@ def prospect(
     if error is None:
         error = surrogate_error(targets, mean)
     chance = probability_of_meeting(targets, mean, std)
-    meets = all(t.satisfied(mean[t.property]) for t in targets)
+    meets = meets_all(targets, mean)
     by_error = (error, -chance)
     goal = any(t.goal is not None for t in targets)
     order = by_error if goal else (float(not meets), -chance, error)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from defects.errors import ConfigError
+from defects.targets import meets_all
 from design_loop.config import CampaignConfig
 from design_loop.config.loading import check_campaign
 from design_loop.ledger import Campaign, Inherited, Ledger, Source
 from design_loop.steering import current_config
-from design_loop.summary import meets_all
 
 
 @dataclass(frozen=True)

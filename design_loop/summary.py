@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from defects.errors import ConfigError
 from defects.properties import Property, unit_of
-from defects.targets import Target, surrogate_error
+from defects.targets import Target, meets_all, surrogate_error
 from design_loop.config.properties import recorded_properties
 from design_loop.ledger import (
     Campaign,
@@ -197,11 +197,6 @@ def target_error(targets: Sequence[Target], properties: Mapping[str, float]) -> 
     if any(t.property not in properties for t in targets):
         return math.inf
     return surrogate_error(targets, properties)
-
-
-def meets_all(targets: Sequence[Target], properties: Mapping[str, float]) -> bool:
-    """Whether a label meets every target."""
-    return all(t.property in properties and t.satisfied(properties[t.property]) for t in targets)
 
 
 def rank_candidates(

@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 #: Fewest configurations (up to symmetry) with a label of a property.
 MIN_LABELS = 20
-#: Each model lacks a tenth of the labels, so that held-out errors are near those of all of them.
-N_FOLDS = 10
 
 
 def fit_surrogate(
@@ -48,6 +46,7 @@ def fit_surrogate(
     seed: int = 0,
     model: str = "auto",
     iterations: int = 300,
+    folds: int = 10,
     budget_s: float | None = None,
     threads: int | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
@@ -73,7 +72,10 @@ def fit_surrogate(
         Kind of model (see `defects.surrogates.kinds.KINDS`); ``auto`` takes, property by property,
         the one of `defects.surrogates.kinds.AUTO` with the smallest cross-validated error.
     iterations : int
-        Symmetric trees per fold; half as many of the other kind are added.
+        Symmetric trees per fold; half as many of the other kind are added. The spread has no more.
+    folds : int
+        Models that each lack so large a part of the labels. With ten, held-out errors are near
+        those of all labels; two leave no jackknife.
     params : mapping of kind to hyperparameters, optional
         Where they differ from the kind's defaults.
     related : mapping of property name to array, shape (n,), optional
@@ -108,7 +110,7 @@ def fit_surrogate(
         check_labels(name, column, keys)
 
     options = FitOptions(
-        n_folds=N_FOLDS,
+        n_folds=folds,
         iterations=iterations,
         seed=seed,
         threads=threads or min(len(os.sched_getaffinity(0)), 8),
@@ -150,6 +152,7 @@ def fit_surrogate(
             "seed": seed,
             "model": model,
             "iterations": iterations,
+            "folds": folds,
             "params": {kind: dict(chosen) for kind, chosen in (params or {}).items()},
             "fit_seconds": round(time.monotonic() - started, 2),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -167,6 +170,7 @@ def train_from_dataset(
     seed: int = 0,
     model: str = "auto",
     iterations: int = 300,
+    folds: int = 10,
     budget_s: float | None = None,
     threads: int | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None,
@@ -210,6 +214,7 @@ def train_from_dataset(
         seed=seed,
         model=model,
         iterations=iterations,
+        folds=folds,
         budget_s=budget_s,
         threads=threads,
         params=params,

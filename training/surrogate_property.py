@@ -115,7 +115,7 @@ def fit_property(
     features = labels.batch.features
     mean = task.held_out_mean(best)
     residual = (mean - values) * task.divisor / task.scale
-    spread = fit_spread(features, residual, folds, seed=options.seed, threads=options.threads)
+    spread = fit_spread(features, residual, folds, options)
     std = task.scale * spread.held_out / task.divisor
     doubt = _doubt(task, best, options)
     fixed = np.zeros(len(values)) if doubt is None else doubt

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from training.catboost_fit import quiet_catboost
+from training.surrogate_task import FitOptions
 
 if TYPE_CHECKING:
     from catboost import CatBoostRegressor
@@ -41,18 +42,20 @@ class SpreadFit:
 
 
 def fit_spread(
-    features: np.ndarray, residual: np.ndarray, folds: np.ndarray, *, seed: int, threads: int
+    features: np.ndarray, residual: np.ndarray, folds: np.ndarray, options: FitOptions
 ) -> SpreadFit:
     """Fit the size of held-out residuals, once with all and once per fold without it."""
+    iterations = min(SPREAD_PARAMETERS["iterations"], options.iterations)
+    parameters = {**SPREAD_PARAMETERS, "iterations": iterations}
     size = np.abs(residual)
     log = np.log(size + max(FLOOR * float(np.median(size)), 1e-12))
 
     def fitted(rows: np.ndarray) -> CatBoostRegressor:
-        return quiet_catboost(seed, **SPREAD_PARAMETERS).fit(features[rows], log[rows])
+        return quiet_catboost(options.seed, **parameters).fit(features[rows], log[rows])
 
     n_folds = int(folds.max()) + 1
     everything = np.ones(len(folds), dtype=bool)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(options.threads) as pool:
         *parts, whole = pool.map(fitted, [*(folds != k for k in range(n_folds)), everything])
     held_out = np.empty(len(folds))
     for k, model in enumerate(parts):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from defects.targets import Target, probability_of_meeting
+from defects.targets import Target, meets_all, probability_of_meeting
 from design_loop.ledger import Ledger, Source
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class RoundYields:
         for key in list(found):
             label = self._labels.get(key)
             if label is not None and all(t.property in label for t in self.targets):
-                found[key] = float(all(t.satisfied(label[t.property]) for t in self.targets))
+                found[key] = float(meets_all(self.targets, label))
         return found
 
     def credits(self, number: int) -> list[tuple[CheckedSample, float]]:

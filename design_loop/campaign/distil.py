@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from defects.configuration import Configuration
 from defects.sampling import random_configuration
-from defects.targets import Target, surrogate_error
+from defects.targets import Target, meets_all, surrogate_error
 from design_loop.campaign.context import Context
 from design_loop.proposers.domain import Domain
 from design_loop.proposers.energy import total_energy
@@ -97,7 +97,7 @@ def _places(
     energies = total_energy(targets, mean, std)
     return [
         (False, float(energy))
-        if all(t.satisfied(values[t.property]) for t in targets)
+        if meets_all(targets, values)
         else (True, surrogate_error(targets, values))
         for values, energy in zip(mean, energies, strict=True)
     ]

@@ -84,6 +84,7 @@ def refit_surrogate(context: Context, number: int, run: StepRun) -> None:
         seed=context.config.seed,
         model=settings.kind,
         iterations=settings.iterations,
+        folds=settings.folds,
         budget_s=settings.max_seconds,
         related=related,
     )

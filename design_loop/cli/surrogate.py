@@ -26,6 +26,9 @@ def train(
         str, typer.Option(help="A kind of docs/surrogates.md; auto takes the best on held-out.")
     ] = "auto",
     iterations: Annotated[int, typer.Option(min=1, help="Trees per fold.")] = 300,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Models that each lack one part of the labels.")
+    ] = 10,
     budget: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=1, help="About so long at most.")
     ] = None,
@@ -43,6 +46,7 @@ def train(
         seed=seed,
         model=model,
         iterations=iterations,
+        folds=folds,
         budget_s=budget,
         threads=threads,
     )

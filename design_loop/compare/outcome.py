@@ -7,10 +7,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC
 
+from defects.targets import meets_all
 from design_loop.compare.clock import read_clock
 from design_loop.ledger import Ledger, overviews
 from design_loop.ledger.names import CODE
-from design_loop.summary import campaign_targets, meets_all, target_error
+from design_loop.summary import campaign_targets, target_error
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,12 @@ class SurrogateConfig(Section):
         None, min_length=1, description="what it predicts; by default what the targets name"
     )
     iterations: int = Field(300, ge=1, le=100_000, description="trees per fold")
+    folds: int = Field(
+        10,
+        ge=2,
+        le=50,
+        description="models that each lack one part of the labels, whose error they tell",
+    )
     max_seconds: float | None = Field(
         None,
         gt=0,

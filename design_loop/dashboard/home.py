@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from defects.targets import meets_all
 from design_loop.dashboard.frame import address
 from design_loop.dashboard.store import Store
 from design_loop.ledger import Amendment, Campaign, Source, overviews, queries
 from design_loop.ledger.reader import LedgerReader
 from design_loop.pace import planned_rounds
-from design_loop.summary import campaign_targets, meets_all
+from design_loop.summary import campaign_targets
 from design_loop.views.html import Markup, join, tag
 from design_loop.views.naming import STATES, failure, host_of, proposer_of, unit
 

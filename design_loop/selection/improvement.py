@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from defects.targets import Target, probability_of_meeting
+from defects.targets import Target, meets_all, probability_of_meeting
 from design_loop.pareto import errors_of, non_dominated, reference_point
 from design_loop.selection.candidates import Score, Screened
 from design_loop.selection.hypervolume import improvements
@@ -126,7 +126,7 @@ def known_front(
     whole = np.isfinite(errors).all(axis=1)
     met = np.array(
         [
-            all(t.property in r and t.satisfied(r[t.property]) for t in constraints)
+            meets_all(constraints, r)
             for r in known
         ],
         dtype=bool,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from defects.targets import meets_all
 from design_loop.ledger import Source, overviews
 from design_loop.ledger.reader import LedgerReader
-from design_loop.summary import CampaignSummary, meets_all, target_error
+from design_loop.summary import CampaignSummary, target_error
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ _HIDDEN = {
 }
 SURROGATE_FACTS = (
     "version", "host", "encoder", "properties", "domain", "n_labels", "data_sha256", "seed",
-    "model", "iterations", "params", "fit_seconds", "created", "versions", "files",
+    "model", "iterations", "folds", "params", "fit_seconds", "created", "versions", "files",
 )  # fmt: skip
 """Entries of a surrogate's manifest that are shown."""
 

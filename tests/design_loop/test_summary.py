@@ -9,11 +9,10 @@ import pytest
 from fake_campaign import FakeCampaign
 
 from defects.errors import ConfigError
-from defects.targets import Target
+from defects.targets import Target, meets_all
 from design_loop.ledger import Ledger, Source
 from design_loop.summary import (
     campaign_targets,
-    meets_all,
     summarise_campaign,
     summarise_round,
     target_error,

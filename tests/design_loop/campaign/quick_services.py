@@ -41,7 +41,8 @@ targets:
 rounds: 2
 dataset: {folder}/known
 generation: {{samples: 40, per_prompt: 4}}
-surrogate: {{kind: trees, iterations: 10}}
+surrogate: {{kind: trees, iterations: 10, folds: 3}}
+learn: {{distil: 30}}
 selection: {{budget: 4}}
 oracle: {{kind: table, settings: {{dataset: {folder}/all}}}}
 """

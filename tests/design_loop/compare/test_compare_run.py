@@ -23,7 +23,7 @@ from tests.design_loop.campaign.quick_services import write_campaign
 def _task(folder):
     path = write_campaign(folder)
     text = path.read_text().replace("rounds: 2", "rounds: 1").replace("samples: 40", "samples: 16")
-    path.write_text(text.replace("seed: 3", "seed: 3\nlearn: {use_unverified: false}"))
+    path.write_text(text.replace("distil: 30", "distil: 30, use_unverified: false"))
     return load_campaign(path)
 
 
