@@ -52,8 +52,8 @@ dataset: {folder}/known
 proposer: {{kind: {proposer}}}
 generation: {{samples: 24, per_prompt: 4}}
 adapter: {{learning_rate: 2.0e-3, epochs: 100, max_steps: 10}}
-surrogate: {{kind: trees, iterations: 5, min_labels: 20}}
-learn: {{last_round: false}}
+surrogate: {{kind: trees, iterations: 5, folds: 3, min_labels: 20}}
+learn: {{last_round: false, distil: 30}}
 selection: {{budget: {budget}}}
 oracle:
   kind: ase

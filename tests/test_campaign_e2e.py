@@ -29,7 +29,7 @@ rounds: 1
 dataset: xtb-mos2-4x4
 generation: {samples: 64, per_prompt: 4}
 adapter: {learning_rate: 2.0e-3, epochs: 100, max_seconds: 20}
-surrogate: {kind: trees, iterations: 100}
+surrogate: {kind: trees, iterations: 100, folds: 4}
 selection: {budget: 4}
 oracle: {kind: xtb, timeout_s: 300}
 resources: {oracle_parallel: 1}

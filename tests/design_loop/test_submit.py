@@ -29,7 +29,7 @@ rounds: 1
 dataset: xtb-mos2-4x4
 proposer: {kind: random}
 generation: {samples: 16}
-surrogate: {kind: trees, iterations: 1}
+surrogate: {kind: trees, iterations: 1, folds: 3}
 selection: {budget: 2}
 learn: {last_round: false}
 oracle: {kind: table, settings: {dataset: xtb-mos2-4x4}}

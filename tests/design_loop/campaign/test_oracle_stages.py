@@ -38,7 +38,7 @@ rounds: {rounds}
 dataset: {folder}/known
 proposer: {{kind: random}}
 generation: {{samples: 16}}
-surrogate: {{kind: trees, iterations: 5}}
+surrogate: {{kind: trees, iterations: 5, folds: 3}}
 selection: {{budget: 4}}
 """
 CHEAP = "{{kind: table, settings: {{dataset: {folder}/cheap}}{more}}}"

@@ -22,7 +22,7 @@ CAMPAIGN = {
     "dataset": "known",
     "proposer": {"kind": "random"},
     "generation": {"samples": 40},
-    "surrogate": {"kind": "trees", "iterations": 1},
+    "surrogate": {"kind": "trees", "iterations": 1, "folds": 3},
     "selection": {"budget": 2},
     "oracle": {"kind": "table", "settings": {"dataset": "all"}},
 }
