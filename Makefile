@@ -9,6 +9,8 @@ WORKDIR ?= runs
 PRESET ?= quickstart
 # Extra options for pytest: make test PYTEST_ARGS="-k ledger"
 PYTEST_ARGS ?=
+# Two processes, each with the tests of one file at a time; PARALLEL= for a single one.
+PARALLEL ?= -n 2 --dist loadgroup --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-fast lint format docs lock clean
@@ -26,10 +28,10 @@ quickstart: $(INSTALLED)  ## run the complete quickstart campaign; results in ru
 	$(BIN)/design-loop campaign run $(PRESET) --workdir $(WORKDIR)
 
 test: $(INSTALLED)  ## all tests: fast ones first, then slow ones, the whole campaign last
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 test-fast: $(INSTALLED)  ## the tests that start neither Ray, vLLM nor xTB
-	$(BIN)/python -m pytest -m "not slow and not e2e" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not e2e" $(PYTEST_ARGS)
 
 lint: $(INSTALLED)  ## ruff: style and likely mistakes
 	$(BIN)/ruff check .

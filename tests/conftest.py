@@ -33,15 +33,19 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(_PRIVATE.pop(), ignore_errors=True)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Fast tests first, slow ones next, whole campaigns last: mistakes show early."""
+    kinds = ("fast", "slow", "e2e")
 
-    def order(item: pytest.Item) -> int:
-        if item.get_closest_marker("e2e"):
-            return 2
-        return 1 if item.get_closest_marker("slow") else 0
+    def kind(item: pytest.Item) -> str:
+        return next((k for k in kinds[:0:-1] if item.get_closest_marker(k)), "fast")
 
-    items.sort(key=order)  # stable: the order within each kind stays
+    items.sort(key=lambda item: kinds.index(kind(item)))  # stable: the order within a kind stays
+    if config.getoption("loadgroup", False):  # a process of `pytest -n`
+        for item in items:
+            # Tests of a file share fixtures; its slow ones come after the fast ones of all files.
+            item.add_marker(pytest.mark.xdist_group(f"{kind(item)}-{item.path.stem}"))
 
 
 @pytest.fixture(scope="session")
