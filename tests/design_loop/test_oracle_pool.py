@@ -79,7 +79,8 @@ def test_every_fate_is_a_result(ray_here: None, tmp_path: Path) -> None:
     batch = [with_element(e) for e in ("VAC", "Te", "O", "F", "Cl", "Se", "P")]
     good: list[LabelResult] = []
     bad: list[LabelResult] = []
-    limits = PoolLimits(max_in_flight=3, timeout_s=3, retries=1)
+    # Not less: a process that starts on a busy machine imports for seconds.
+    limits = PoolLimits(max_in_flight=3, timeout_s=15, retries=1)
     assert label_batch(moody(tmp_path), batch, good.append, bad.append, limits) == (4, 3)
     labels = {r.index: r for r in good}
     assert sorted(labels) == [0, 4, 5, 6]
@@ -87,14 +88,14 @@ def test_every_fate_is_a_result(ray_here: None, tmp_path: Path) -> None:
     assert labels[0].tries == 1 and labels[4].tries == 2  # Cl failed once
     failed = {r.index: r for r in bad}
     assert failed[1].error_type == "Crash" and failed[1].tries == 2
-    assert failed[2].error_type == "Timeout" and "timeout of 3 s" in failed[2].error
+    assert failed[2].error_type == "Timeout" and "timeout of 15 s" in failed[2].error
     # No second try of what cannot converge.
     assert failed[3].error_type == "NotConvergedError" and failed[3].tries == 1
     assert "SCFError" in failed[3].traceback
     # Killed for good: nobody sleeps on.
     hung = [int(x.split()[1]) for x in calls(tmp_path) if x.startswith("Mo4OS7")]
     assert len(hung) == 2
-    deadline = time.time() + 10
+    deadline = time.time() + 60
     while time.time() < deadline and any(_alive(pid) for pid in hung):
         time.sleep(0.2)
     assert not any(_alive(pid) for pid in hung)
@@ -147,7 +148,7 @@ def test_closing_the_stream_kills_what_is_in_flight(ray_here: None, tmp_path: Pa
         time.sleep(0.1)
     stream.close()
     pid = next(int(x.split()[1]) for x in calls(tmp_path) if x.startswith("Mo4OS7"))
-    deadline = time.time() + 10
+    deadline = time.time() + 60
     while time.time() < deadline and _alive(pid):
         time.sleep(0.2)
     assert not _alive(pid)

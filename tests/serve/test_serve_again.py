@@ -9,7 +9,7 @@ from fake_surrogate import write as write_surrogate
 
 from serve.config import ServeConfig
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_a_second_serve_of_a_process_is_its_own(tmp_path):

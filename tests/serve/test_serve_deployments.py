@@ -98,7 +98,7 @@ def test_a_running_serve_has_them_and_adds_replicas_under_load(tmp_path):
             return status.replica_states.get("RUNNING", 0)
 
         assert replicas() == 1
-        end, enough = time.monotonic() + 60, threading.Event()
+        end, enough = time.monotonic() + 240, threading.Event()
 
         def ask(_):
             with ServeClient(handle.base_url) as client:

@@ -101,7 +101,7 @@ def test_it_answers_and_sigterm_ends_it_with_nothing_left(tmp_path, surrogate):
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
-        _, alive = psutil.wait_procs(family, timeout=20)
+        _, alive = psutil.wait_procs(family, timeout=60)
         assert alive == []
         told = process.stderr.read().splitlines()
         assert {each.partition(" ")[0] for each in told} <= STAGES, told

@@ -10,7 +10,7 @@ from fake_surrogate import write as write_surrogate
 
 from serve.config import ServeConfig
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_late_answers_are_408_and_a_full_queue_says_when_to_come_back(tmp_path):

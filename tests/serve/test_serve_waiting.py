@@ -69,7 +69,7 @@ def test_one_that_stays_away_is_named(states):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_replica_killed_while_it_starts_is_started_again(tmp_path):
     from serve.app import deploy
 

@@ -42,7 +42,7 @@ class Browser:
         """Run a script in the page."""
         return self.driver.execute_script(script, *arguments)
 
-    def wait(self, script, seconds=20):
+    def wait(self, script, seconds=60):
         """Wait until a script's value is true; returns it."""
         end = time.monotonic() + seconds
         while True:
