@@ -29,8 +29,8 @@ def compare(
         list[str],
         typer.Option(
             help="An arm, may be repeated: llm, llm-frozen (without feedback), hybrid, random, "
-            "random-wide (20 screened by the surrogate per proposal), genetic, tpe, gibbs, "
-            "nearest.",
+            "random-wide (20 screened by the surrogate per proposal), genetic, genetic-wide (40), "
+            "tpe, gibbs, nearest.",
             show_default=False,
         ),
     ],

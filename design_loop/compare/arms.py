@@ -17,6 +17,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "random": {"kind": "random"},
     "random-wide": {"kind": "random", "screen": 20},
     "genetic": {"kind": "genetic"},
+    "genetic-wide": {"kind": "genetic", "screen": 40},
     "tpe": {"kind": "tpe"},
     "gibbs": {"kind": "gibbs"},
     "nearest": {"kind": "nearest"},

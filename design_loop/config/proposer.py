@@ -16,7 +16,7 @@ ProposerKind = Literal["llm", "random", "genetic", "tpe", "gibbs", "nearest", "h
 SETTINGS: dict[str, tuple[str, ...]] = {
     "llm": ("feedback",),
     "random": ("screen",),
-    "genetic": ("population", "mutation"),
+    "genetic": ("population", "mutation", "screen"),
     "tpe": ("startup", "batch"),
     "gibbs": ("sweeps", "beta_start", "beta_end", "distil"),
     "nearest": (),
@@ -42,8 +42,8 @@ class ProposerConfig(Section):
         1,
         ge=1,
         le=10_000,
-        description="random: configurations that the surrogate sees per proposal; the best are "
-        "proposed",
+        description="random, genetic: configurations that the surrogate sees per proposal; the "
+        "best are proposed",
     )
     population: int = Field(
         32, ge=4, le=100_000, description="genetic: size of the population; half are children"

@@ -28,13 +28,15 @@ class GeneticProposer(SearchProposer):
 
     The first parents of a round are the best that is known: labelled configurations by their
     label, the others by today's surrogate. Survival is pymoo's (binary tournament, the fittest
-    stay); crossover and mutation know of lattices.
+    stay); crossover and mutation know of lattices. With ``screen`` above 1 so many times more are
+    bred, and the fittest of all are proposed.
     """
 
     def propose(self, context: Context, number: int, run: StepRun) -> list[Sample]:
-        """Breed until the round's proposals are used up."""
-        wanted = context.config.generation.samples
+        """Breed until the round's proposals are used up, or as many times more as are screened."""
         settings = context.config.proposer
+        proposals = context.config.generation.samples
+        wanted = proposals * settings.screen
         score, rng = Scorer(context), context.rng(number, 1)
         known = known_keys(context)
         breeding = Breeding(context.domain, known, settings.mutation, rng)
@@ -43,23 +45,31 @@ class GeneticProposer(SearchProposer):
         ][: settings.population]
         score.evaluations = 0  # looking again at old candidates is no search
         proposed: list[Configuration] = []
+        energies: list[float] = []
         if len(parents) < settings.population:
             fresh = context.domain.distinct(
                 min(settings.population - len(parents), wanted), rng, known
             )
             known.update(c.key for c in fresh)
             proposed += fresh
-            parents += list(zip(fresh, map(float, score(fresh)), strict=True))
+            energies += map(float, score(fresh))
+            parents += list(zip(fresh, energies, strict=True))
         algorithm = _algorithm(parents, breeding, max(2, settings.population // 2))
         while len(proposed) < wanted:
             children = algorithm.ask()
             if children is None or not len(children):
                 break
             found = [row[0] for row in children.get("X")]
-            _tell(algorithm, children, score(found))
+            told = score(found)
+            _tell(algorithm, children, told)
+            energies += map(float, told[: wanted - len(proposed)])
             proposed += found[: wanted - len(proposed)]
             context.progress.step_advanced(len(proposed), wanted)
         run.info["surrogate_evaluations"] = score.evaluations
+        if settings.screen > 1:
+            # Where everything is known, children may be the same again.
+            best = {proposed[i].key: proposed[i] for i in np.argsort(energies, kind="stable")[::-1]}
+            proposed = list(best.values())[: -proposals - 1 : -1]
         return as_samples(context, "genetic", proposed)
 
 

@@ -87,6 +87,21 @@ def test_wide_random_screening_counts_what_the_surrogate_saw(tmp_path):
     assert info["surrogate_evaluations"] == context.services.asked == 120
 
 
+def test_a_wide_genetic_search_proposes_the_fittest_of_more_children(tmp_path):
+    distance, asked = {}, {}
+    for screen in (1, 5):
+        folder = tmp_path / str(screen)
+        folder.mkdir()
+        context, ledger = make_context(folder, f"{{kind: genetic, screen: {screen}}}", samples=48)
+        with ledger:
+            found, info = propose(context, 1)
+        assert len({c.key for c in found}) == 48
+        distance[screen] = np.mean([max(0.2 - gap(c), gap(c) - 0.3, 0) for c in found])
+        asked[screen] = info["surrogate_evaluations"]
+    assert asked[5] == pytest.approx(5 * asked[1], rel=0.2)
+    assert distance[5] < 0.8 * distance[1]
+
+
 def test_nearest_is_the_dataset_by_its_labels_and_no_discovery(context_of):
     context = context_of("nearest")
     best, _ = propose(context, 1)
