@@ -6,6 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
 
 from defects.errors import ConfigError, DesignLoopError
 from design_loop.campaign import driver
@@ -176,11 +180,15 @@ def _claim(out: Path, config: CampaignConfig) -> None:
         out.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.write_text(text, encoding="utf-8")
-        elif path.read_text(encoding="utf-8") != text:
+        elif not _says(yaml.safe_load(path.read_text(encoding="utf-8")), config):
             raise ConfigError(
                 f"{out} holds the comparison of another task ({path}): give another --out, or the "
                 "file as it was"
             )
+    except yaml.YAMLError as error:
+        raise ConfigError(
+            f"{path} is no YAML any more: {getattr(error, 'problem', error)}"
+        ) from error
     except OSError as error:
         raise ConfigError(f"cannot write to {out}: {error.strerror or error}") from error
 
@@ -195,6 +203,14 @@ def _existing(store: str, config: CampaignConfig) -> tuple[str, CampaignState] |
         return None
     with Ledger(store, create=False) as ledger:
         for campaign in ledger.campaigns():
-            if campaign.config_hash == config.content_hash:
+            if _says(campaign.config, config):
                 return campaign.id, campaign.state
     return None
+
+
+def _says(recorded: Any, config: CampaignConfig) -> bool:
+    """Whether what was recorded means this; settings that came since then have their defaults."""
+    try:
+        return CampaignConfig.model_validate(recorded).content_hash == config.content_hash
+    except ValidationError:
+        return False

@@ -61,6 +61,15 @@ def test_arms_run_once_each_at_equal_budgets_without_a_language_model(tmp_path):
         for campaign in ledger.campaigns():
             assert ledger.adapters(campaign.id) == []
             assert campaign.state is CampaignState.DONE
+    # Written by a version that knew fewer settings: the same task, and nothing is run again.
+    kept = (out / "task.yaml").read_text()
+    (out / "task.yaml").write_text(kept.replace("  min_labels: 50\n", ""))
+    assert kept != (out / "task.yaml").read_text()
+    assert compare(task, ["random"], 1, out, drive=begun.append)[0].calls == found[0].calls
+    (out / "task.yaml").write_text("rounds: [\n")
+    with pytest.raises(ConfigError, match="no YAML any more"):
+        compare(task, ["random"], 1, out)
+    (out / "task.yaml").write_text(kept)
     other = _task(tmp_path).model_copy(update={"rounds": 3})
     with pytest.raises(ConfigError, match="another task"):
         compare(other, ["random"], 1, out)
