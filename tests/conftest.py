@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -21,6 +22,9 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = tempfile.mkdtemp(prefix="dl")
     _PRIVATE.append(folder)
     os.environ["RAY_TMPDIR"] = folder
+    # A shell starts what it runs in the background deaf to Ctrl-C, and with it all that is tested.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["HF_HUB_OFFLINE"] = "1"  # tests never fetch
     for name in ("RAY_ADDRESS", "DESIGN_LOOP_WORKDIR", "DESIGN_LOOP_STORE", "DESIGN_LOOP_DEBUG"):
