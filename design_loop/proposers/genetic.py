@@ -55,7 +55,7 @@ class GeneticProposer(SearchProposer):
             energies += map(float, score(fresh))
             parents += list(zip(fresh, energies, strict=True))
         algorithm = _algorithm(parents, breeding, max(2, settings.population // 2))
-        while len(proposed) < wanted:
+        while len(proposed) < wanted and not breeding.exhausted:
             children = algorithm.ask()
             if children is None or not len(children):
                 break
@@ -84,12 +84,18 @@ class Breeding:
     mutation : float
         Share of the children that are changed at random.
     rng : numpy Generator
+
+    Attributes
+    ----------
+    exhausted : bool
+        Whether the last child is a known one, for want of others: a table has so many rows.
     """
 
     def __init__(
         self, domain: Domain, known: set[str], mutation: float, rng: np.random.Generator
     ) -> None:
         self.domain, self.known, self.mutation, self.rng = domain, known, mutation, rng
+        self.exhausted = False
         self._moves = Moves(domain.host, domain.rules, domain)
 
     def child(self, a: Configuration, b: Configuration) -> Configuration:
@@ -105,7 +111,9 @@ class Breeding:
             # A walk away from what is known; a dead end begins anew at the other parent.
             found = self._moves.neighbour(found, rng) or b
         else:
-            [found] = self.domain.distinct(1, rng, self.known) or [found]
+            fresh = self.domain.distinct(1, rng, self.known)
+            self.exhausted = not fresh
+            [found] = fresh or [found]
         self.known.add(found.key)
         return found
 

@@ -102,6 +102,20 @@ def test_a_wide_genetic_search_proposes_the_fittest_of_more_children(tmp_path):
     assert distance[5] < 0.8 * distance[1]
 
 
+def test_a_search_wider_than_its_table_ends_with_the_best_rows_of_it(tmp_path):
+    context, ledger = make_context(
+        tmp_path, "{kind: genetic, screen: 100}", samples=8, oracle="table"
+    )
+    with ledger:
+        found, info = propose(context, 1)
+        taken = known_keys(context)
+    left = [c for c in context.domain.listed if c.key not in taken]
+    assert len(left) < 800 == 8 * 100
+    assert info["surrogate_evaluations"] == pytest.approx(len(left), abs=16)
+    error = {c.key: max(0.2 - gap(c), gap(c) - 0.3, 0) for c in left}
+    assert sorted(error[c.key] for c in found) == pytest.approx(sorted(error.values())[:8])
+
+
 def test_nearest_is_the_dataset_by_its_labels_and_no_discovery(context_of):
     context = context_of("nearest")
     best, _ = propose(context, 1)
