@@ -67,9 +67,11 @@ class GeneticProposer(SearchProposer):
             context.progress.step_advanced(len(proposed), wanted)
         run.info["surrogate_evaluations"] = score.evaluations
         if settings.screen > 1:
-            # Where everything is known, children may be the same again.
-            best = {proposed[i].key: proposed[i] for i in np.argsort(energies, kind="stable")[::-1]}
-            proposed = list(best.values())[: -proposals - 1 : -1]
+            fittest: dict[str, Configuration] = {}
+            for i in np.argsort(energies, kind="stable"):
+                # Where everything is known, children may be the same again.
+                fittest.setdefault(proposed[i].key, proposed[i])
+            proposed = list(fittest.values())[:proposals]
         return as_samples(context, "genetic", proposed)
 
 
