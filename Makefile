@@ -9,8 +9,9 @@ WORKDIR ?= runs
 PRESET ?= quickstart
 # Extra options for pytest: make test PYTEST_ARGS="-k ledger"
 PYTEST_ARGS ?=
-# Two processes, each with the tests of one file at a time; PARALLEL= for a single one.
-PARALLEL ?= -n 2 --dist loadgroup --no-loadscope-reorder
+# Two processes, each with the tests of one file at a time (they share fixtures), in the order of
+# tests/conftest.py; PARALLEL= for a single one.
+PARALLEL ?= -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test test-fast lint format docs lock clean

@@ -37,19 +37,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(_PRIVATE.pop(), ignore_errors=True)
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Fast tests first, slow ones next, whole campaigns last: mistakes show early."""
-    kinds = ("fast", "slow", "e2e")
 
-    def kind(item: pytest.Item) -> str:
-        return next((k for k in kinds[:0:-1] if item.get_closest_marker(k)), "fast")
+    def order(item: pytest.Item) -> int:
+        if item.get_closest_marker("e2e"):
+            return 2
+        return 1 if item.get_closest_marker("slow") else 0
 
-    items.sort(key=lambda item: kinds.index(kind(item)))  # stable: the order within a kind stays
-    if config.getoption("loadgroup", False):  # a process of `pytest -n`
-        for item in items:
-            # Tests of a file share fixtures; its slow ones come after the fast ones of all files.
-            item.add_marker(pytest.mark.xdist_group(f"{kind(item)}-{item.path.stem}"))
+    items.sort(key=order)  # stable: the order within each kind stays
 
 
 @pytest.fixture(scope="session")
