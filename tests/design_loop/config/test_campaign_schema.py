@@ -129,6 +129,7 @@ def test_a_proposer_has_its_own_settings_only():
         "kind": "genetic",
         "population": 64,
         "mutation": 0.5,
+        "screen": 1,
     }
     assert parse_campaign(config.to_yaml()) == config
     assert parse_campaign(changed()).proposer.needs_model
