@@ -210,10 +210,18 @@ class Client(ServeClient):
         return self._post(f"{_campaign(name)}/resume", None)
 
     def extend_campaign(
-        self, name: str, *, rounds: int | None = None, budget: int | None = None
+        self,
+        name: str,
+        *,
+        rounds: int | None = None,
+        budget: int | None = None,
+        stage: int | None = None,
     ) -> dict[str, Any]:
-        """Add rounds, or change the oracle calls of each round that comes; as `pause_campaign`."""
-        given = {"rounds": rounds, "budget": budget}
+        """Add rounds, or change the oracle calls of each round that comes; as `pause_campaign`.
+
+        `stage` says whose calls, where the oracle has several; the first one's unless given.
+        """
+        given = {"rounds": rounds, "budget": budget, "stage": stage}
         body = {key: value for key, value in given.items() if value is not None}
         return self._post(f"{_campaign(name)}/extend", body)
 

@@ -128,7 +128,8 @@ def _lines(seen: Overview) -> Iterator[tuple[str, RenderableType]]:
 def _added(amendment: Amendment) -> str:
     parts = [] if amendment.rounds is None else [f"{amendment.rounds} rounds"]
     if amendment.budget is not None:
-        parts.append(f"from then on {amendment.budget} oracle calls per round")
+        calls = "oracle calls" if amendment.stage == 1 else f"calls of stage {amendment.stage}"
+        parts.append(f"from then on {amendment.budget} {calls} per round")
     return f"{', '.join(parts)}, by {amendment.by}, {amendment.time:%Y-%m-%d %H:%M} UTC"
 
 
@@ -158,10 +159,7 @@ def overview_dict(seen: Overview, top: int) -> dict[str, Any]:
         "updated": campaign.updated.isoformat(),
         "versions": dict(campaign.versions),
         "targets": [t.text() for t in summary.targets],
-        "amendments": [
-            {"time": a.time.isoformat(), "rounds": a.rounds, "budget": a.budget, "by": a.by}
-            for a in seen.amendments
-        ],
+        "amendments": [asdict(a) | {"time": a.time.isoformat()} for a in seen.amendments],
         "lineage": None
         if seen.lineage is None
         else asdict(seen.lineage) | {"time": seen.lineage.time.isoformat()},

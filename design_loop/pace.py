@@ -140,14 +140,15 @@ def planned_rounds(config: Mapping[str, Any], amendments: Sequence[Amendment]) -
 
 
 def amended_from(amendment: Amendment, steps: Sequence[Step]) -> int:
-    """First round for which an amendment's budget counts: the one whose selection came after."""
-    begun = _selections(steps)
+    """First round for which an amendment's budget counts: the one whose choice came after."""
+    begun = _choices(steps, amendment.stage)
     return 1 + max((n for n, time in begun.items() if time < amendment.time), default=0)
 
 
-def _selections(steps: Sequence[Step]) -> dict[int, datetime]:
-    """Round -> when its selection began."""
-    return {s.round: s.started for s in steps if s.name == "select" and s.started is not None}
+def _choices(steps: Sequence[Step], stage: int) -> dict[int, datetime]:
+    """Round -> when the step began that chooses what a stage of the oracle computes."""
+    name = "select" if stage == 1 else "verify"
+    return {s.round: s.started for s in steps if s.name == name and s.started is not None}
 
 
 def planned_calls(
@@ -155,17 +156,18 @@ def planned_calls(
 ) -> int:
     """Candidates that may be verified in all rounds; 0 without an oracle.
 
-    A changed budget counts for the rounds whose selection began after the change; of several
-    stages the last one verifies.
+    A changed budget counts for the rounds whose choice began after the change: the selection, or
+    the verification, in which a later stage is given the best of the one before. Of several stages
+    the last one verifies.
     """
     oracle, rounds = config.get("oracle", {}), planned_rounds(config, amendments)
     if oracle.get("kind") == "none":
         return 0
-    if oracle.get("then"):
-        return int(oracle["then"][-1]["budget"]) * rounds
-    first = int(config.get("selection", {}).get("budget", 0))
-    changes = [(a.time, a.budget) for a in amendments if a.budget]
-    begun = _selections(steps)
+    then = oracle.get("then") or ()
+    last = 1 + len(then)
+    first = int((then[-1] if then else config.get("selection", {})).get("budget", 0))
+    changes = [(a.time, a.budget) for a in amendments if a.budget and a.stage == last]
+    begun = _choices(steps, last)
     total = 0
     for number in range(1, rounds + 1):
         at = begun.get(number)

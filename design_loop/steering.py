@@ -58,8 +58,10 @@ def extend(
     rounds: int | None,
     budget: int | None,
     by: str | None = None,
+    *,
+    stage: int = 1,
 ) -> Answer:
-    """Add rounds, or change the oracle calls per round.
+    """Add rounds, or change the oracle calls per round, of several stages those of `stage`.
 
     Raises
     ------
@@ -69,17 +71,19 @@ def extend(
         A campaign file could not ask for that either.
     """
     config = current_config(ledger, campaign)
-    check_extension(config, rounds, budget)
-    ledger.extend(campaign, rounds=rounds, budget=budget, by=by)
+    check_extension(config, rounds, budget, stage)
+    ledger.extend(campaign, rounds=rounds, budget=budget, stage=stage, by=by)
     config = current_config(ledger, campaign)
     state = ledger.campaign(campaign).state
     text = f"{campaign}: {config.rounds} rounds in all"
     if config.oracle.kind != "none":
-        staged = config.oracle.then
-        what = "calls of the first stage" if staged else "oracle calls"
-        text += f", {config.selection.budget} {what} in each that comes"
-        if staged:
-            text += f" (the last one goes on verifying {staged[-1].budget})"
+        first, then = config.selection.budget, config.oracle.then
+        calls = f"{first} oracle calls"
+        if then:
+            calls = f"{first} calls of stage 1" + "".join(
+                f", {later.budget} of stage {number}" for number, later in enumerate(then, start=2)
+            )
+        text += f", {calls} in each that comes"
     text += "; its driver takes it up" if ledger.driver(campaign) else f"; it is {state}"
     return Answer(campaign, state, None, text)
 

@@ -49,8 +49,16 @@ def extend(
         int | None,
         typer.Option(
             min=1,
-            help="Oracle calls in each round that comes; of several stages the first one's.",
+            help="Oracle calls in each round that comes.",
             show_default=False,
+        ),
+    ] = None,
+    stage: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Stage of the oracle that --budget is of, from 1, the cheapest.",
+            show_default="1",
         ),
     ] = None,
     workdir: WorkdirOption = WORKDIR,
@@ -61,9 +69,11 @@ def extend(
 
     if rounds is None and budget is None:
         raise UsageError("say what to add: --rounds N, --budget B, or both")
+    if stage is not None and budget is None:
+        raise UsageError(f"--stage {stage} says whose calls --budget B are; write that, too")
     with _ledger(workdir, store) as ledger:
         found = ledger.campaign(campaign).id
-        answer = steering.extend(ledger, found, rounds, budget)
+        answer = steering.extend(ledger, found, rounds, budget, stage=stage or 1)
         typer.echo(answer.text)
         if ledger.driver(found) is None:
             typer.echo(_go_on(found, workdir, store))

@@ -18,23 +18,26 @@ if TYPE_CHECKING:
 def amended(config: CampaignConfig, amendments: Sequence[Amendment]) -> CampaignConfig:
     """The configuration that counts after some amendments, in order.
 
-    Rounds add up; of budgets the last one counts.
+    Rounds add up; of the budgets of a stage the last one counts.
     """
     rounds = config.rounds + sum(a.rounds or 0 for a in amendments)
-    budgets = [a.budget for a in amendments if a.budget is not None]
-    selection = config.selection
-    if budgets:
-        selection = selection.model_copy(update={"budget": budgets[-1]})
-    return config.model_copy(update={"rounds": rounds, "selection": selection})
+    made = config.model_copy(update={"rounds": rounds})
+    for amendment in amendments:
+        if amendment.budget is not None:
+            made = _with_budget(made, amendment.budget, amendment.stage)
+    return made
 
 
-def check_extension(config: CampaignConfig, rounds: int | None, budget: int | None) -> None:
+def check_extension(
+    config: CampaignConfig, rounds: int | None, budget: int | None, stage: int = 1
+) -> None:
     """Refuse an extension of an (amended) configuration that a campaign file could not ask for.
 
     Raises
     ------
     ConfigError
-        Too many rounds, a budget that the samples of a round do not suffice for, or neither.
+        Too many rounds, a budget that the samples of a round or the stages beside it do not
+        suffice for, a stage that the oracle does not have, or neither rounds nor budget.
     """
     if rounds is None and budget is None:
         raise ConfigError("an extension needs rounds, a budget, or both")
@@ -43,32 +46,48 @@ def check_extension(config: CampaignConfig, rounds: int | None, budget: int | No
     if budget is not None and config.oracle.kind == "none":
         raise ConfigError("budget: this campaign has no oracle that could make more calls")
     if budget is not None:
-        _check_budget(config, budget)
+        _check_budget(config, budget, stage)
+        config = _with_budget(config, budget, stage)
     content = config.model_dump(mode="json")
     content["rounds"] += rounds or 0
-    if budget is not None:
-        content["selection"]["budget"] = budget
     try:
         CampaignConfig.model_validate(content)
     except ValidationError as error:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
 
 
-def _check_budget(config: CampaignConfig, budget: int) -> None:
+def _with_budget(config: CampaignConfig, budget: int, stage: int) -> CampaignConfig:
+    """The same with other calls per round of a stage."""
+    if stage == 1:
+        selection = config.selection.model_copy(update={"budget": budget})
+        return config.model_copy(update={"selection": selection})
+    then = list(config.oracle.then)
+    then[stage - 2] = then[stage - 2].model_copy(update={"budget": budget})
+    oracle = config.oracle.model_copy(update={"then": tuple(then)})
+    return config.model_copy(update={"oracle": oracle})
+
+
+def _check_budget(config: CampaignConfig, budget: int, stage: int) -> None:
     """Say what an extension can ask for; a campaign file's checks name keys that nobody edits."""
-    rest = "a fork with a campaign file of its own (`campaign fork ID FILE.yaml`)"
+    budgets = [config.selection.budget, *(later.budget for later in config.oracle.then)]
+    if not 1 <= stage <= len(budgets):
+        has = "has one stage" if len(budgets) == 1 else f"has stages 1 to {len(budgets)}"
+        raise ConfigError(f"stage: there is no stage {stage}; this campaign's oracle {has}")
     samples, quantile = config.generation.samples, config.selection.quantile
     kept = math.floor(quantile * samples)
-    if budget > kept:
+    if stage == 1 and budget > kept:
         raise ConfigError(
             f"budget: {budget} is more than the {kept} candidates that quantile {quantile:g} "
             f"leaves of the {samples} samples of a round; ask for {max(kept, 1)} or less. More "
-            f"samples need {rest}"
+            "samples need a fork with a campaign file of its own (`campaign fork ID FILE.yaml`)"
         )
-    if config.oracle.then and budget < config.oracle.then[0].budget:
-        later = config.oracle.then[0].budget
+    if stage > 1 and budget > (before := budgets[stage - 2]):
         raise ConfigError(
-            f"budget: {budget} calls of the first stage are fewer than the {later} of the second, "
-            f"which an extension leaves as they are; ask for {later} or more. Other budgets of "
-            f"later stages need {rest}"
+            f"budget: stage {stage} cannot compute {budget} of the {before} that stage "
+            f"{stage - 1} labels; ask for {before} or less, or raise stage {stage - 1} first"
+        )
+    if stage < len(budgets) and budget < (after := budgets[stage]):
+        raise ConfigError(
+            f"budget: {budget} calls of stage {stage} are fewer than the {after} of stage "
+            f"{stage + 1}; ask for {after} or more, or lower stage {stage + 1} first"
         )

@@ -185,9 +185,10 @@ class LedgerControl(LedgerReader):
         *,
         rounds: int | None = None,
         budget: int | None = None,
+        stage: int = 1,
         by: str | None = None,
     ) -> rec.Amendment:
-        """Add rounds, or change the oracle calls per round of the selections to come.
+        """Add rounds, or change the oracle calls per round of a stage's choices to come.
 
         A campaign that is done and gets rounds is paused afterwards: it can be resumed. A running
         one learns of it between two steps.
@@ -208,9 +209,9 @@ class LedgerControl(LedgerReader):
                     "add rounds, too"
                 )
             number = 1 + len(queries.amendments(connection, campaign))
-            made = rec.Amendment(number, writes.now(), rounds, budget, by or asker())
-            row = {"campaign": campaign, "number": number, "time": made.time,
-                   "rounds": rounds, "budget": budget, "by": made.by}  # fmt: skip
+            made = rec.Amendment(number, writes.now(), rounds, budget, by or asker(), stage)
+            row = {"campaign": campaign, "number": number, "time": made.time, "rounds": rounds,
+                   "budget": budget, "stage": stage if budget else None, "by": made.by}  # fmt: skip
             connection.execute(t.amendments.insert(), row)
             if state is CampaignState.DONE:
                 _set_state(connection, campaign, state, CampaignState.PAUSED)

@@ -4,8 +4,7 @@ The store's methods never try; the triggers also stop a future bug, and most of 
 a database shell. On SQLite ``REPLACE`` takes off the row that is in its way without a trigger,
 unless the connection says ``recursive_triggers = ON``: the ledger's own do, a shell's does not, and
 nothing in the file can make it. On PostgreSQL ``TRUNCATE`` passes triggers of rows and has one of
-its own; a ledger that was made before that has it from its next change of layout on. Whoever may
-drop triggers is stopped by nothing.
+its own. Whoever may drop triggers is stopped by nothing.
 Written once for both dialects: only the way of raising differs.
 """
 

@@ -352,7 +352,9 @@ class Amendment:
     rounds
         Rounds added.
     budget
-        Oracle calls per round of the selections that came after.
+        Oracle calls per round of the choices that came after.
+    stage
+        Stage of the oracle that the budget is of, from 1.
     """
 
     number: int
@@ -360,6 +362,7 @@ class Amendment:
     rounds: int | None
     budget: int | None
     by: str
+    stage: int = 1
 
 
 @dataclass(frozen=True)

@@ -334,7 +334,8 @@ amendments = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("time", UtcDateTime, nullable=False),
     Column("rounds", Integer),  # added
-    Column("budget", Integer),  # oracle calls per round from the next selection on
+    Column("budget", Integer),  # oracle calls per round of the stage, from its next choice on
+    Column("stage", Integer),  # of the oracle, from 1; nothing where there is no budget
     Column("by", Text, nullable=False),
 )
 

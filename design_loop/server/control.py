@@ -108,7 +108,7 @@ def add_control(app: FastAPI, settings: CampaignsSettings, access: LedgerAccess)
                 if value > most:
                     text = f"{what}: {value} is more than the {most} that this server allows"
                     raise ApiError(422, "invalid_campaign", text)
-            answer = steering.extend(ledger, name, body.rounds, body.budget, BY)
+            answer = steering.extend(ledger, name, body.rounds, body.budget, BY, stage=body.stage)
             return _reply(ledger, name, answer.text)
 
     def _halt(campaign: str, action: Action) -> ControlReply:

@@ -24,6 +24,9 @@ class ExtendBody(BaseModel):
     budget: int | None = Field(
         None, ge=1, le=1_000_000, description="oracle calls in each round that comes"
     )
+    stage: int = Field(
+        1, ge=1, le=3, description="stage of the oracle that the budget is of, from the cheapest"
+    )
 
 
 class CampaignCard(BaseModel):
@@ -59,6 +62,7 @@ class AmendmentCard(BaseModel):
     time: datetime
     rounds: int | None
     budget: int | None
+    stage: int = Field(description="stage of the oracle that the budget is of")
 
 
 class LineageCard(BaseModel):
@@ -138,7 +142,9 @@ class CampaignDetail(CampaignCard):
             seconds=seen.seconds,
             seconds_left=seen.remaining,
             amendments=[
-                AmendmentCard(number=a.number, time=a.time, rounds=a.rounds, budget=a.budget)
+                AmendmentCard(
+                    number=a.number, time=a.time, rounds=a.rounds, budget=a.budget, stage=a.stage
+                )
                 for a in seen.amendments
             ],
             lineage=None

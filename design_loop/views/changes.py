@@ -46,5 +46,6 @@ def _extension(amendment: Amendment, steps: Sequence[Step]) -> str:
         parts.append(f"{amendment.rounds} more round{'' if amendment.rounds == 1 else 's'}")
     if amendment.budget:
         begin = amended_from(amendment, steps)
-        parts.append(f"up to {amendment.budget} oracle calls per round from round {begin} on")
+        calls = "oracle calls" if amendment.stage == 1 else f"calls of stage {amendment.stage}"
+        parts.append(f"up to {amendment.budget} {calls} per round from round {begin} on")
     return "; ".join(parts)

@@ -64,6 +64,14 @@ def test_a_changed_budget_counts_from_the_next_selection_on():
     assert planned_calls(config, during, selects) == 12 + 2 * 20
     staged = config | {"oracle": {"kind": "xtb", "then": [{"kind": "ase", "budget": 4}]}}
     assert planned_calls(staged, added, selects) == 5 * 4
+    # A later stage's counts where its own choice, in the verification, was still to come.
+    verifies = [_step(n, "verify", "done", 1.0, NOW + (n + 0.7) * hour) for n in (1, 2)]
+    second = [Amendment(1, NOW + 1.5 * hour, None, 3, "me", stage=2)]
+    assert planned_calls(staged, second, [*selects, *verifies]) == 3 * 3
+    assert amended_from(second[0], [*selects, *verifies]) == 1
+    late = [Amendment(1, NOW + 2 * hour, None, 3, "me", stage=2)]
+    assert planned_calls(staged, late, [*selects, *verifies]) == 4 + 2 * 3
+    assert amended_from(late[0], [*selects, *verifies]) == 2
     assert planned_calls(config | {"oracle": {"kind": "none"}}, added, selects) == 0
 
 

@@ -11,17 +11,20 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from defects.datasets import bundled_dataset, write_dataset
+from design_loop import steering
 from design_loop.campaign import driver
 from design_loop.config import load_campaign
 from design_loop.export import export_candidates, waiting_candidates
 from design_loop.imports import import_labels
 from design_loop.ledger import CampaignState, Ledger, Source
+from design_loop.overview import overview
 from design_loop.progress import SilentProgress
 from design_loop.summary import summarise_campaign
 
@@ -125,6 +128,20 @@ def test_cheap_labels_for_many_dear_ones_for_the_best_of_them(data, tmp_path):
     # Only the dear stage's values are results, and only they teach.
     assert {c.key for c in summary.candidates} == set(dear)
     assert fitted == {0: 60, 1: 62, 2: 64}
+
+
+def test_a_dear_stage_is_given_more_once_it_was_extended(data, tmp_path):
+    start(campaign_file(data, tmp_path, staged(data), rounds=1))
+    with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
+        name = ledger.campaigns()[0].id
+        answer = steering.extend(ledger, name, 1, 3, stage=2)
+        assert "4 calls of stage 1, 3 of stage 2" in answer.text
+    resume(tmp_path)
+    with opened(tmp_path) as ledger:
+        cheap, dear = (Counter(x.round for x in ledger.labels(name, source))
+                       for source in (Source.STAGE_1, Source.ORACLE))  # fmt: skip
+        assert (cheap, dear) == ({1: 4, 2: 4}, {1: 2, 2: 3})
+        assert overview(ledger, name).budget == 2 + 3
 
 
 def test_the_cheap_stage_can_be_the_one_that_teaches(data, tmp_path):

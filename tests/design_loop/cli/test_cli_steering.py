@@ -100,22 +100,30 @@ def test_forks_that_say_nothing_or_nonsense(cli, played, words, part):
     assert (done.code, part in done.err) == (2, True), done.err
 
 
-def test_a_budget_of_several_stages_is_the_first_ones(cli, tmp_path):
+def test_each_stage_has_a_budget_that_can_be_changed(cli, tmp_path):
     config = load_preset("quickstart", check=False)
     dear = {"kind": "external", "budget": 4, "settings": {"method": "PBE", "properties": ["homo"]}}
     oracle = OracleConfig.model_validate({"kind": "xtb", "then": [dear]})
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
         staged = config.model_copy(update={"oracle": oracle})
         name = FakeCampaign(ledger, tmp_path, config=staged).run(rounds=1)
-    done = cli("campaign", "extend", name, "--budget", 20, "--workdir", tmp_path)
+    place = ("--workdir", tmp_path)
+    done = cli("campaign", "extend", name, "--budget", 20, *place)
     assert done.code == 0, done.err
-    assert "20 calls of the first stage in each that comes" in done.out
-    assert "the last one goes on verifying 4" in done.out
-    wrong = cli("campaign", "extend", name, "--budget", 3, "--workdir", tmp_path)
-    assert wrong.code == 2
-    assert "budget: 3 calls of the first stage are fewer than the 4 of the second" in wrong.err
-    assert "`campaign fork ID FILE.yaml`" in wrong.err
-    assert "oracle.then" not in wrong.err
+    assert "20 calls of stage 1, 4 of stage 2 in each that comes" in done.out
+    done = cli("campaign", "extend", name, "--budget", 6, "--stage", 2, *place)
+    assert "20 calls of stage 1, 6 of stage 2 in each that comes" in done.out, done.err
+    for words, part in (
+        (("--budget", 5), "5 calls of stage 1 are fewer than the 6 of stage 2; ask for 6 or more"),
+        (("--budget", 21, "--stage", 2), "stage 2 cannot compute 21 of the 20 that stage 1 labels"),
+        (("--budget", 4, "--stage", 3), "there is no stage 3; this campaign's oracle has stages 1"),
+        (("--rounds", 1, "--stage", 2), "--stage 2 says whose calls --budget B are"),
+    ):
+        wrong = cli("campaign", "extend", name, *words, *place)
+        assert (wrong.code, part in wrong.err) == (2, True), wrong.err
+        assert "oracle.then" not in wrong.err
+    shown = cli("campaign", "show", name, *place).out
+    assert "from then on 6 calls of stage 2 per round" in shown
 
 
 class WithModels(FakeCampaign):

@@ -163,10 +163,10 @@ def test_extensions_are_rows_and_make_a_finished_campaign_runnable(ledger, campa
     assert [r.outcome for r in ledger.requests(campaign)] == [Outcome.TOO_LATE]
     with pytest.raises(TransitionError, match="add rounds, too"):
         ledger.extend(campaign, budget=8)
-    ledger.extend(campaign, rounds=1, budget=8)
+    ledger.extend(campaign, rounds=1, budget=8, stage=2)
     assert ledger.campaign(campaign).state is S.PAUSED
-    assert [(a.number, a.rounds, a.budget) for a in ledger.amendments(campaign)] == [
-        (1, 2, None), (2, 1, 8)
+    assert [(a.number, a.rounds, a.budget, a.stage) for a in ledger.amendments(campaign)] == [
+        (1, 2, None, 1), (2, 1, 8, 2)
     ]  # fmt: skip
     assert ledger.amendments(campaign)[0].by == "anna"
     assert ledger.campaign(campaign).config == config
