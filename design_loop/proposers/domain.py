@@ -133,12 +133,20 @@ class Domain:
             drawn = draw(rng)
             if drawn.key not in known:
                 found.setdefault(drawn.key, drawn)
-        if len(found) < n and self.listed is not None:
+        left = self.left(known) if len(found) < n else None
+        if left is not None:
             # Draws seldom hit the last rows of a table.
-            left = [c for c in self.listed if c.key not in known and c.key not in found]
-            for i in rng.permutation(len(left))[: n - len(found)]:
-                found[left[i].key] = left[i]
+            for i in rng.permutation(len(left)):
+                if len(found) == n:
+                    break
+                found.setdefault(left[i].key, left[i])
         return list(found.values())
+
+    def left(self, known: Collection[str]) -> list[Configuration] | None:
+        """Its members that are not known, where a table names them."""
+        if self.listed is None:
+            return None
+        return [c for c in self.listed if c.key not in known]
 
     def compositions(self, kinds: tuple[str, ...]) -> frozenset[tuple[int, ...]] | None:
         """Counts of each kind that the table holds, or None where anything goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +40,12 @@ class GeneticProposer(SearchProposer):
         wanted = proposals * settings.screen
         score, rng = Scorer(context), context.rng(number, 1)
         known = known_keys(context)
+        left = context.domain.left(known) if settings.screen > 1 else None
+        if left is not None and len(left) <= wanted:
+            # There is nothing to search: all that a table has left is screened.
+            fittest = fittest_of(left, score(left))[:proposals]
+            run.info["surrogate_evaluations"] = score.evaluations
+            return as_samples(context, "genetic", fittest)
         breeding = Breeding(context.domain, known, settings.mutation, rng)
         parents = [
             (c, e) for c, e in ranked(context, score) if context.config.rules.violation(c) is None
@@ -67,12 +74,19 @@ class GeneticProposer(SearchProposer):
             context.progress.step_advanced(len(proposed), wanted)
         run.info["surrogate_evaluations"] = score.evaluations
         if settings.screen > 1:
-            fittest: dict[str, Configuration] = {}
-            for i in np.argsort(energies, kind="stable"):
-                # Where everything is known, children may be the same again.
-                fittest.setdefault(proposed[i].key, proposed[i])
-            proposed = list(fittest.values())[:proposals]
+            proposed = fittest_of(proposed, energies)[:proposals]
         return as_samples(context, "genetic", proposed)
+
+
+def fittest_of(
+    configurations: Sequence[Configuration], energies: Sequence[float] | np.ndarray
+) -> list[Configuration]:
+    """One of each class, those of the lowest energy first."""
+    fittest: dict[str, Configuration] = {}
+    for i in np.argsort(energies, kind="stable"):
+        # Where everything is known, children may be the same again.
+        fittest.setdefault(configurations[i].key, configurations[i])
+    return list(fittest.values())
 
 
 class Breeding:
