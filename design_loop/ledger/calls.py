@@ -21,6 +21,20 @@ log = logging.getLogger(__name__)
 class LedgerCalls(DurableWrites):
     """Claim oracle calls, record their labels and failures."""
 
+    def ask_call(
+        self,
+        campaign: str,
+        oracle_key: str,
+        oracle: Mapping[str, Any],
+        configuration: Mapping[str, Any],
+    ) -> None:
+        """Record a call that is no candidate's, unless some campaign asked for it before.
+
+        It can be claimed like any other, and `record_result` ends it. No label, selection or
+        budget knows of it.
+        """
+        self._persist(campaign, lambda c: writes.add_call(c, oracle_key, oracle, configuration))
+
     def claim_calls(self, campaign: str, keys: Collection[str]) -> set[str]:
         """Claim the calls that this campaign may compute now; the rest is done or another's.
 
@@ -100,6 +114,30 @@ class LedgerCalls(DurableWrites):
                 source=source,
             ),
         )
+
+    def record_result(
+        self,
+        campaign: str,
+        oracle_key: str,
+        properties: Mapping[str, float],
+        seconds: float | None = None,
+        *,
+        details: Mapping[str, Any] | None = None,
+    ) -> dict[str, float]:
+        """Record what came out of a call that is no candidate's, in a transaction of its own.
+
+        Returns
+        -------
+        dict
+            What the ledger holds now: where another campaign was first, its result.
+        """
+        values = writes.numbers(oracle_key, properties)
+
+        def finish(connection: Connection) -> dict[str, float]:
+            call = writes.finish_call(connection, oracle_key, values, seconds, details)
+            return dict(call.result)
+
+        return self._persist(campaign, finish)
 
     def record_failure(
         self,

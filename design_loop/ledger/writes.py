@@ -212,24 +212,7 @@ def add_oracle_label(
     may name an ``origin``, which the label shows.
     """
     properties = numbers(candidate, properties)
-    call = _call(connection, oracle_key)
-    if call.state == CallState.DONE:
-        properties, seconds, details = call.result, call.seconds, call.details
-    else:
-        connection.execute(
-            update(t.oracle_calls)
-            .where(t.oracle_calls.c.key == oracle_key)
-            .values(
-                state=CallState.DONE,
-                tries=t.oracle_calls.c.tries + 1,
-                error=None,
-                result=properties,
-                seconds=seconds,
-                finished=now(),
-                details=dict(details) if details else None,
-            )
-        )
-    connection.execute(delete(t.oracle_claims).where(t.oracle_claims.c.key == oracle_key))
+    call = finish_call(connection, oracle_key, properties, seconds, details)
     return insert_missing(
         connection,
         t.labels,
@@ -238,13 +221,41 @@ def add_oracle_label(
             "candidate": candidate,
             "source": source,
             "round": number,
-            "properties": dict(properties),
+            "properties": dict(call.result),
             "oracle_key": oracle_key,
-            "seconds": seconds,
+            "seconds": call.seconds,
             "time": now(),
-            "origin": (details or {}).get("origin"),
+            "origin": (call.details or {}).get("origin"),
         },
     )
+
+
+def finish_call(
+    connection: Connection,
+    oracle_key: str,
+    properties: Mapping[str, float],
+    seconds: float | None,
+    details: Mapping[str, Any] | None,
+) -> Row[Any]:
+    """Record what came out of a call unless it is done, end its claim, and return its row."""
+    call = _call(connection, oracle_key)
+    if call.state != CallState.DONE:
+        connection.execute(
+            update(t.oracle_calls)
+            .where(t.oracle_calls.c.key == oracle_key)
+            .values(
+                state=CallState.DONE,
+                tries=t.oracle_calls.c.tries + 1,
+                error=None,
+                result=dict(properties),
+                seconds=seconds,
+                finished=now(),
+                details=dict(details) if details else None,
+            )
+        )
+        call = _call(connection, oracle_key)
+    connection.execute(delete(t.oracle_claims).where(t.oracle_claims.c.key == oracle_key))
+    return call
 
 
 def add_oracle_failure(

@@ -187,3 +187,29 @@ def test_processes_share_the_calls_and_repeat_only_what_a_killed_one_had_in_flig
     for campaign in campaigns[1:]:
         labels = {x.candidate: x.properties for x in ledger.labels(campaign)}
         assert labels == {f"k{i}": {"gap": float(i)} for i in range(12)}
+
+
+def test_a_call_of_no_candidate_is_claimed_and_kept_like_any_other(ledger, other):
+    """A pristine energy: one campaign computes it, all have it, and no label knows of it."""
+    first, second = selected(ledger), selected(other)
+    ask = {"oracle_key": "pristine", "oracle": {"kind": "ase"}, "configuration": {"defects": []}}
+    before = ledger.pending_oracle(first, 1), ledger.funnel(first)
+    with ledger.lease(first), other.lease(second):
+        ledger.ask_call(first, **ask)
+        other.ask_call(second, **ask)
+        assert ledger.claim_calls(first, ["pristine"]) == {"pristine"}
+        assert other.claim_calls(second, ["pristine"]) == set()
+        assert other.call_holders(["pristine"]) == {"pristine": first}
+        assert ledger.get_oracle_result("pristine") is None
+        with pytest.raises(LedgerError, match="energy not a finite number"):
+            ledger.record_result(first, "pristine", {"energy": float("nan")})
+        kept = ledger.record_result(first, "pristine", {"energy": -1.5}, 2.0, details={"a": 1})
+        assert kept == other.get_oracle_result("pristine") == {"energy": -1.5}
+        assert ledger.call_details(["pristine"]) == {"pristine": {"a": 1}}
+        assert other.call_holders(["pristine"]) == {}
+        # Done: nobody claims it again, and who comes late has to take what is there.
+        other.ask_call(second, **ask)
+        assert other.claim_calls(second, ["pristine"]) == set()
+        assert other.record_result(second, "pristine", {"energy": 9.0}) == {"energy": -1.5}
+    assert (ledger.pending_oracle(first, 1), ledger.funnel(first)) == before
+    assert ledger.labels(first) == ledger.labels(second) == []
