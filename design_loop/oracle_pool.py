@@ -18,7 +18,15 @@ from defects.hosts import Host
 from defects.oracles import OracleSpec
 from design_loop.oracle_calls import LabelResult, OraclePool, PoolLimits, Task
 
-__all__ = ["LabelResult", "PoolLimits", "label_batch", "label_stream", "with_pristine"]
+__all__ = [
+    "LabelResult",
+    "PoolLimits",
+    "compute_pristine",
+    "label_batch",
+    "label_stream",
+    "needs_pristine",
+    "with_pristine",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -77,9 +85,53 @@ def label_stream(
     """
     limits = limits or PoolLimits()
     tasks = deque(Task(i, c) for i, c in enumerate(configurations))
-    for host in {t.configuration.host: None for t in tasks}:
+    # The pristine supercell itself is its own reference.
+    for host in {t.configuration.host: None for t in tasks if t.configuration.n_defects}:
         oracle = with_pristine(oracle, host, limits)
     yield from OraclePool(oracle, limits).run(tasks)
+
+
+def needs_pristine(oracle: OracleSpec, host: Host) -> bool:
+    """Whether the pristine energy of a host has to be computed before formation energies can be."""
+    built = oracle.build()
+    return bool(built.chemical_potentials(host)) and not built.knows_pristine(host)
+
+
+def compute_pristine(
+    oracle: OracleSpec,
+    host: Host,
+    limits: PoolLimits | None = None,
+    label: Callable[..., object] = label_batch,
+) -> LabelResult:
+    """Label the pristine supercell, with tries of its own.
+
+    Parameters
+    ----------
+    oracle : OracleSpec
+    host : Host
+    limits : PoolLimits, optional
+    label : callable
+        Computes; called like `label_batch`.
+
+    Raises
+    ------
+    OracleError
+        When it cannot be computed.
+    """
+    logger.info("computing the pristine energy of %s", host.key)
+    limits = limits or PoolLimits()
+    # Not a call that somebody counts: a worker that died must not end what all others are for.
+    # And a halt that is asked for waits for it, as for every call in flight.
+    limits = replace(limits, retries=max(limits.retries, _PRISTINE_RETRIES), stop=None)
+    results: list[LabelResult] = []
+    label(oracle, [Configuration(host, ())], results.append, results.append, limits)
+    [result] = results
+    if result.labels is None:
+        raise OracleError(
+            f"the energy of pristine {host.key}, which formation energies need, could not be "
+            f"computed by oracle {oracle.kind}: {result.error}"
+        )
+    return result
 
 
 def with_pristine(oracle: OracleSpec, host: Host, limits: PoolLimits | None = None) -> OracleSpec:
@@ -90,19 +142,8 @@ def with_pristine(oracle: OracleSpec, host: Host, limits: PoolLimits | None = No
     OracleError
         When it is needed and cannot be computed.
     """
-    built = oracle.build()
-    if built.knows_pristine(host) or not built.chemical_potentials(host):
+    if not needs_pristine(oracle, host):
         return oracle
-    logger.info("computing the pristine energy of %s", host.key)
-    pristine = Task(0, Configuration(host, ()))
-    limits = limits or PoolLimits()
-    # Not a call that somebody counts: a worker that died must not end what all others are for.
-    # And a halt that is asked for waits for it, as for every call in flight.
-    limits = replace(limits, retries=max(limits.retries, _PRISTINE_RETRIES), stop=None)
-    result = next(iter(OraclePool(oracle, limits).run(deque([pristine]))))
-    if result.labels is None:
-        raise OracleError(
-            f"the energy of pristine {host.key}, which formation energies need, could not be "
-            f"computed by oracle {oracle.kind}: {result.error}"
-        )
-    return oracle.with_pristine(host.key, result.labels["energy"])
+    labels = compute_pristine(oracle, host, limits).labels
+    assert labels is not None
+    return oracle.with_pristine(host.key, labels["energy"])

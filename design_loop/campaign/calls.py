@@ -4,6 +4,9 @@ One call is computed once: what another campaign of the ledger finished is taken
 one computes now is waited for, the rest is claimed. Every failed try is a row of the ledger, so a
 driver that takes over goes on counting. A call whose tries are used up, or which no further try can
 mend, goes into quarantine; the campaign goes on without it.
+
+The pristine energy that formation energies need is such a call, too, but nobody's candidate: no
+budget counts it, and where it cannot be computed nothing can.
 """
 
 from __future__ import annotations
@@ -14,10 +17,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from defects.oracles import OracleSpec
+from defects.configuration import Configuration
+from defects.oracles import OracleSpec, oracle_key
 from design_loop.campaign.context import Context
 from design_loop.ledger import PendingCall
 from design_loop.oracle_calls import LabelResult, PoolLimits
+from design_loop.oracle_pool import compute_pristine, needs_pristine
 
 if TYPE_CHECKING:
     from design_loop.config.oracle import OracleCall
@@ -106,9 +111,10 @@ def settle_calls(
         # Two candidates never share a key, but a claim is for one call only if they ever do.
         batch = list({c.oracle_key: c for c in open_calls if c.oracle_key in mine}.values())
         if not batch:
-            waited_for = _wait(context, open_calls, waited_for)
+            waited_for = _wait(context, [c.oracle_key for c in open_calls], waited_for)
             continue
         try:
+            oracle = _with_pristine(context, oracle, limits)
             _compute(context, book, oracle, settings, limits, batch, settled)
         finally:
             context.ledger.release_calls(context.id)
@@ -126,6 +132,31 @@ def pool_limits(context: Context, settings: OracleCall) -> PoolLimits:
         timeout_s=settings.timeout_s,
         retries=0,
     )
+
+
+def _with_pristine(context: Context, oracle: OracleSpec, limits: PoolLimits) -> OracleSpec:
+    """The same oracle, knowing the pristine energy where it needs it; computed once per ledger."""
+    host, ledger, waited_for = context.host, context.ledger, ""
+    if not needs_pristine(oracle, host):
+        return oracle
+    pristine = Configuration(host, ())
+    # Known energies are no part of the key: the candidates' keys stay what they were.
+    key = oracle_key(pristine, oracle.build())
+    found = ledger.get_oracle_result(key)
+    if found is None:
+        ledger.ask_call(context.id, key, oracle.to_dict(), pristine.to_dict())
+    while found is None:
+        context.control.check()
+        if ledger.claim_calls(context.id, [key]):
+            result = compute_pristine(oracle, host, limits, context.services.label)
+            assert result.labels is not None
+            found = ledger.record_result(
+                context.id, key, result.labels, result.seconds, details=result.details
+            )
+        else:
+            waited_for = _wait(context, [key], waited_for)
+            found = ledger.get_oracle_result(key)
+    return oracle.with_pristine(host.key, found["energy"])
 
 
 def _compute(
@@ -195,9 +226,9 @@ def _give_up(context: Context, book: CallBook, call: PendingCall) -> None:
     )
 
 
-def _wait(context: Context, calls: Sequence[PendingCall], told: str) -> str:
+def _wait(context: Context, keys: Sequence[str], told: str) -> str:
     """Sleep while others compute what is left; returns what was last said of it."""
-    busy = context.ledger.call_holders([c.oracle_key for c in calls])
+    busy = context.ledger.call_holders(keys)
     names = ", ".join(sorted(set(busy.values())))
     text = f"waiting for {len(busy)} oracle calls that are being computed by {names}"
     if busy and text != told:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,7 +15,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "ledger"))
 from ledger_examples import FakeConfig, prepare, run_until_selected
 
-from defects.oracles import OracleSpec
+from defects.configuration import Configuration
+from defects.errors import OracleError
+from defects.hosts import get_host
+from defects.oracles import OracleSpec, make_oracle, oracle_key
+from design_loop import oracle_pool
 from design_loop.campaign import calls
 from design_loop.campaign.calls import settle_calls
 from design_loop.config.oracle import OracleConfig
@@ -21,6 +28,9 @@ from design_loop.oracle_calls import LabelResult
 from design_loop.progress import SilentProgress
 
 CALLS = {f"k{i}": f"call-{i}" for i in range(6)}
+HOST = get_host("MoS2", "2x2")
+#: Needs no pristine energy: it knows no chemical potentials.
+PLAIN = OracleSpec("ase", {"calculator": "ase.calculators.lj:LennardJones"})
 
 
 class Book:
@@ -94,26 +104,27 @@ def ledger(tmp_path):
         yield opened
 
 
-def make(ledger, script):
+def make(ledger, script, calls=CALLS):
     campaign = ledger.create_campaign(FakeConfig(), "w")
     prepare(ledger, campaign)
-    run_until_selected(ledger, campaign, CALLS)
+    run_until_selected(ledger, campaign, calls)
     return SimpleNamespace(
         id=campaign,
         ledger=ledger,
         services=Oracle(script),
         progress=SilentProgress(),
         control=Control(),
+        host=HOST,
         configuration=lambda data: data,
         config=SimpleNamespace(resources=SimpleNamespace(oracle_parallel=2)),
     )
 
 
-def settle(context, retries=1):
+def settle(context, retries=1, oracle=PLAIN):
     settings = OracleConfig(kind="xtb", retries=retries)
     with context.ledger.lease(context.id), context.ledger.step(context.id, 1, "verify"):
         book = Book(context.ledger, context.id)
-        return settle_calls(context, book, OracleSpec("xtb", {}), settings)
+        return settle_calls(context, book, oracle, settings)
 
 
 def test_every_failure_is_recorded_bounded_and_survived(ledger):
@@ -203,3 +214,153 @@ def test_a_halt_leaves_the_rest_pending_and_unclaimed(ledger):
     context.services.afterwards = lambda: None
     assert settle(context).labelled == 4
     assert set(context.services.tries.values()) == {1}
+
+
+# -- the pristine energy
+
+
+class WorkerPool:
+    """In place of the tasks on Ray: every call in a process that has computed nothing before."""
+
+    def __init__(self, oracle, limits):
+        self.oracle, self.limits = oracle, limits
+
+    def run(self, tasks):
+        for task in tasks:
+            for _ in range(1 + self.limits.retries):
+                fresh = make_oracle(self.oracle.kind, self.oracle.settings)
+                try:
+                    labels, error = fresh.compute(task.configuration).properties, ""
+                except OracleError as failed:
+                    labels, error = None, str(failed)
+                if labels is not None:
+                    break
+            yield LabelResult(task.index, task.configuration, labels, error)
+
+
+@pytest.fixture
+def moody(tmp_path, monkeypatch):
+    """An oracle that writes down what it computes and has no pristine energy to begin with."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1]))
+    monkeypatch.setattr(oracle_pool, "OraclePool", WorkerPool)
+    return OracleSpec(
+        "ase",
+        {
+            "calculator": "pool_calculators:Moody",
+            "arguments": {"log": str(tmp_path / "calls.log")},
+            "chemical_potentials": {"S": -10.0, "Se": -30.0},
+        },
+    )
+
+
+def computed(tmp_path):
+    """Formula -> how often it was computed."""
+    return Counter(line.split()[0] for line in (tmp_path / "calls.log").read_text().splitlines())
+
+
+def substituted(ledger, label=oracle_pool.label_batch, calls=CALLS):
+    """A campaign whose calls go to the pool: Se on a sulphur site."""
+    context = make(ledger, {}, calls)
+    context.configuration = lambda data: Configuration.from_changes(HOST, {4 + data["site"]: "Se"})
+    context.services = SimpleNamespace(label=label)
+    return context
+
+
+def test_pristine_energy_is_a_call_of_the_ledger_and_made_once(ledger, tmp_path, moody):
+    """Batches, tries and campaigns share it; nothing counts it."""
+    failing = {"left": 1}
+
+    def label(oracle, configurations, on_result, on_failure, limits):
+        """One try of the first batch fails, so that there is a second batch."""
+
+        def came(result):
+            if failing["left"] and result.configuration.n_defects:
+                failing["left"] -= 1
+                on_failure(LabelResult(result.index, None, None, "it died", "Crash"))
+            else:
+                on_result(result)
+
+        return oracle_pool.label_batch(oracle, configurations, came, on_failure, limits)
+
+    first = substituted(ledger, label)
+    funnel = ledger.funnel(first.id)
+    assert settle(first, oracle=moody).labelled == 6
+    second = substituted(ledger, calls={f"n{i}": f"new-{i}" for i in range(3)})
+    assert settle(second, oracle=moody).labelled == 3
+    assert computed(tmp_path) == {"Mo4S8": 1, "Mo4S7Se": 6 + 1 + 3}
+
+    key = oracle_key(Configuration(HOST, ()), moody.build())
+    assert ledger.get_oracle_result(key)["energy"] == -4 * 42 - 8 * 16
+    for campaign in (first.id, second.id):
+        values = {x.candidate: x.properties["formation_energy"] for x in ledger.labels(campaign)}
+        assert set(values.values()) == {-34 + 16 - 10 + 30}
+        assert key not in {x.oracle_key for x in ledger.labels(campaign)}
+        assert ledger.quarantined(campaign) == []
+    assert ledger.funnel(first.id).verified == funnel.selected == 6
+    assert ledger.call_holders([key, *CALLS.values()]) == {}
+
+
+def test_a_driver_that_was_killed_after_the_pristine_energy_leaves_it(tmp_path, moody):
+    def killed():
+        def label(oracle, configurations, *rest):
+            if configurations[0].n_defects:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return oracle_pool.label_batch(oracle, configurations, *rest)
+
+        with Ledger(tmp_path / "ledger.sqlite") as own:
+            settle(substituted(own, label), oracle=moody)
+
+    process = multiprocessing.get_context("fork").Process(target=killed)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert computed(tmp_path) == {"Mo4S8": 1}
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        context = substituted(ledger)
+        context.id = ledger.campaigns()[-1].id
+        assert settle(context, oracle=moody).labelled == 6
+    assert computed(tmp_path) == {"Mo4S8": 1, "Mo4S7Se": 6}
+
+
+def test_a_campaign_waits_for_the_pristine_energy_that_another_computes(
+    ledger, tmp_path, moody, monkeypatch
+):
+    first, second = substituted(ledger), substituted(ledger)
+    key = oracle_key(Configuration(HOST, ()), moody.build())
+    slept = []
+
+    def while_waiting(seconds):
+        slept.append(other.call_holders([key, *CALLS.values()]))
+        assert len(slept) < 3
+        if len(slept) == 2:
+            other.record_result(first.id, key, {"energy": 0.0})
+
+    monkeypatch.setattr(calls, "time", SimpleNamespace(sleep=while_waiting))
+    with Ledger(tmp_path / "ledger.sqlite") as other, other.lease(first.id):
+        other.ask_call(first.id, key, moody.to_dict(), Configuration(HOST, ()).to_dict())
+        assert other.claim_calls(first.id, [key]) == {key}
+        assert settle(second, oracle=moody).labelled == 6
+    assert slept[0] == {key: first.id} | dict.fromkeys(CALLS.values(), second.id)
+    assert computed(tmp_path) == {"Mo4S7Se": 6}
+    [value] = {x.properties["formation_energy"] for x in ledger.labels(second.id)}
+    assert value == (-4 * 42 - 7 * 16 - 34) - 10 + 30
+
+
+def test_a_pristine_energy_that_cannot_be_had_ends_the_step(ledger, tmp_path, moody):
+    """After tries of its own, whatever the settings say of other calls; the next resume tries."""
+    broken = OracleSpec("ase", {**moody.settings, "functions": {"x": "pool_calculators:threads"}})
+    context = substituted(ledger)
+    for times in (4, 8):
+        with pytest.raises(OracleError, match="the energy of pristine MoS2-2x2x1, which formation"):
+            settle(context, retries=0, oracle=broken)
+        assert computed(tmp_path) == {"Mo4S8": times}
+    key = oracle_key(Configuration(HOST, ()), broken.build())
+    assert ledger.call_holders([key, *CALLS.values()]) == {}
+    assert ledger.labels(context.id) == [] and ledger.quarantined(context.id) == []
+
+
+def test_known_pristine_energies_leave_the_keys_of_calls_alone(moody):
+    known = moody.with_pristine(HOST.key, -296.0)
+    for changes in ({}, {5: "Se"}):
+        call = Configuration.from_changes(HOST, changes)
+        assert oracle_key(call, known.build()) == oracle_key(call, moody.build())
