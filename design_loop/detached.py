@@ -142,6 +142,7 @@ def _drive(arguments: argparse.Namespace) -> int:
     from design_loop.campaign.driver import resume
     from design_loop.cli.output import stoppable
     from design_loop.ledger import CampaignState, Ledger
+    from design_loop.progress.lasting import lasting_output
     from design_loop.progress.plain import PlainProgress
     from design_loop.results import leave_results
 
@@ -150,7 +151,11 @@ def _drive(arguments: argparse.Namespace) -> int:
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} driver, process {os.getpid()}", flush=True)
     expected = CampaignState(arguments.expected)
     try:
-        with PlainProgress(sys.stdout) as progress, stoppable(lambda: "nothing is lost"):
+        with (
+            lasting_output(),
+            PlainProgress(sys.stdout) as progress,
+            stoppable(lambda: "nothing is lost"),
+        ):
             summary = resume(
                 arguments.campaign, arguments.workdir, store, progress, expected=expected
             )

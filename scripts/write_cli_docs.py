@@ -20,7 +20,8 @@ Made by `make docs` from the commands themselves; a test holds it current.
 
 Exit codes: 0 success, 2 wrong usage or configuration, 130 interrupted, 1 any other error. Results
 go to the standard output; progress, warnings and errors to the standard error stream. `--debug`
-before the command shows traces.
+before the command shows traces. A campaign goes on to its end when nobody reads what it prints
+(`| head`, a terminal that was closed); the code is 1 then if its results were not read.
 """
 _KINDS = {int: "N", float: "X", str: "TEXT", Path: "PATH"}
 

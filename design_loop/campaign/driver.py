@@ -30,6 +30,7 @@ from design_loop.config import CampaignConfig
 from design_loop.ledger import CampaignState, Ledger, Suspended, Waiting
 from design_loop.ledger.steps import StepRun
 from design_loop.progress import Progress
+from design_loop.progress.lasting import LastingProgress
 from design_loop.ray_alive import RayDiedError, check_ray
 from design_loop.summary import CampaignSummary, summarise_campaign, summarise_round
 from design_loop.tracking import Tracker
@@ -162,10 +163,11 @@ class _Driver:
         start_models: StartServices,
     ) -> None:
         self.ledger, self.id, self.config = ledger, campaign, config
-        self.progress, self.start_models = progress, start_models
+        # That nobody looks on any more is no failure of the campaign.
+        self.progress, self.start_models = LastingProgress(progress), start_models
         self.folder = Path(ledger.campaign(campaign).workdir) / campaign
         self.control = Control(ledger, campaign, config)
-        self.tracker = Tracker(ledger, campaign, config.tracking, progress)
+        self.tracker = Tracker(ledger, campaign, config.tracking, self.progress)
         self.deaths = 0  # of Ray or of the models, since a step was done or a label kept
         self.kept = 0  # labels at the last of them
 

@@ -86,11 +86,24 @@ def _options(
         os.environ["DESIGN_LOOP_DEBUG"] = "1"
 
 
+def _open_closed_streams() -> None:
+    """Let ``... >&- 2>&-`` write to nowhere: the first files opened would get those numbers."""
+    while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(null)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+
+
 def main() -> None:
     """Run the command line; ends the process.
 
-    Exit codes: 0 success, 2 wrong usage or configuration, 130 interrupted, 1 any other error.
+    Exit codes: 0 success, 2 wrong usage or configuration, 130 interrupted, 1 any other error, also
+    that nobody read the output to its end.
     """
+    _open_closed_streams()
     try:
         app()
     except _USAGE as error:

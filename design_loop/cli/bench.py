@@ -56,10 +56,11 @@ def compare(
     from design_loop.compare.code import code_note
     from design_loop.compare.run import compare as run_comparison
     from design_loop.compare.tables import LEGEND, terminal_tables
+    from design_loop.progress.lasting import lasting_output
 
     config = read_campaign(file)
 
-    with stoppable(lambda: "nothing is lost; the same command goes on"):
+    with lasting_output(), stoppable(lambda: "nothing is lost; the same command goes on"):
         outcomes = run_comparison(config, proposer, seeds, out, call_hours=oracle_hours)
     if fmt is Format.json:
         typer.echo((out / "compare.json").read_text(encoding="utf-8"), nl=False)
@@ -81,7 +82,9 @@ def one(out: Path, arm: str, seed: int) -> None:
     """Drive a single campaign of a comparison; ``compare`` starts it."""
     from design_loop.compare.run import drive_here
     from design_loop.progress import campaign_progress
+    from design_loop.progress.lasting import lasting_output
 
-    typer.echo(f"{arm}, seed {seed}", err=True)
-    with stoppable(lambda: "nothing is lost"):
+    # Its code tells `compare` whether the campaign ended, not whether anybody looked on.
+    with lasting_output(), stoppable(lambda: "nothing is lost"):
+        typer.echo(f"{arm}, seed {seed}", err=True)
         drive_here(out, arm, seed, progress=campaign_progress())

@@ -180,7 +180,22 @@ def read_campaign_text(file: str) -> tuple[CampaignConfig, str]:
 
 
 def _drive(drive: Callable[[Progress], CampaignSummary], workdir: Path, store: str | None) -> None:
-    """Run or resume under a display; afterwards leave files and print the best candidates."""
+    """Run or resume under a display; afterwards leave files and print the best candidates.
+
+    Neither needs a reader: where the output was closed, all of it happens unseen, and only then the
+    command ends like any whose output was not read.
+    """
+    from design_loop.progress.lasting import lasting_output
+
+    with lasting_output() as out:
+        _drive_shown(drive, workdir, store)
+    if out.error is not None:
+        raise out.error
+
+
+def _drive_shown(
+    drive: Callable[[Progress], CampaignSummary], workdir: Path, store: str | None
+) -> None:
     from design_loop.progress import campaign_progress
 
     progress = campaign_progress()

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -181,4 +181,5 @@ class StderrHandler(logging.Handler):
         text = self.format(record)
         if record.levelno >= logging.WARNING:
             text = f"{record.levelname.lower()}: {text}"
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError):  # that nobody reads it any more is no reason to end the work
+            print(text, file=sys.stderr, flush=True)
