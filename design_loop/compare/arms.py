@@ -9,14 +9,15 @@ from design_loop.config import CampaignConfig
 from design_loop.config.problems import did_you_mean
 from design_loop.config.proposer import ProposerConfig
 
-#: Name -> the proposer's section.
+#: Name -> the proposer's section. What tells an arm from another one of its kind is written out, so
+#: that a task file whose own proposer has it set otherwise does not make them the same.
 ARMS: dict[str, dict[str, Any]] = {
-    "llm": {"kind": "llm"},
+    "llm": {"kind": "llm", "feedback": True},
     "llm-frozen": {"kind": "llm", "feedback": False},
     "hybrid": {"kind": "hybrid"},
-    "random": {"kind": "random"},
+    "random": {"kind": "random", "screen": 1},
     "random-wide": {"kind": "random", "screen": 20},
-    "genetic": {"kind": "genetic"},
+    "genetic": {"kind": "genetic", "screen": 1},
     "genetic-wide": {"kind": "genetic", "screen": 40},
     "tpe": {"kind": "tpe"},
     "gibbs": {"kind": "gibbs"},
@@ -35,7 +36,8 @@ def with_proposer(config: CampaignConfig, arm: str) -> CampaignConfig:
     Parameters
     ----------
     config : CampaignConfig
-        The task. Where its own proposer is of the arm's kind, its settings are kept.
+        The task. Where its own proposer is of the arm's kind, the settings that the arm does not
+        name are kept.
     arm : str
         A name of `ARMS`.
 

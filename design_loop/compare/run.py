@@ -67,7 +67,7 @@ def drive_here(
         if campaign is None:
             driver.start(planned, out, store, display, services, dataset)
         elif campaign[1] is not CampaignState.DONE:
-            with Ledger(store, create=False) as ledger:
+            with Ledger(store, create=False, upgrade=True) as ledger:
                 ledger.event(campaign[0], GOES_ON)
             driver.resume(campaign[0], out, store, display, services, dataset)
 
@@ -165,7 +165,7 @@ def compare(
             drive(out, arm, seed)
         campaign = _existing(store, planned_config)
         assert campaign is not None
-        with Ledger(store, create=False) as ledger:
+        with Ledger(store, create=False, upgrade=True) as ledger:
             found.append(read_outcome(ledger, campaign[0], arm, seed, known))
         found.sort(key=lambda o: (arms.index(o.arm), o.seed))
         write_files(found, config, call_hours, out)
@@ -201,7 +201,7 @@ def _existing(store: str, config: CampaignConfig) -> tuple[str, CampaignState] |
     """Id and state of the campaign of a configuration, if it was begun."""
     if not Path(store).exists():
         return None
-    with Ledger(store, create=False) as ledger:
+    with Ledger(store, create=False, upgrade=True) as ledger:
         for campaign in ledger.campaigns():
             if _says(campaign.config, config):
                 return campaign.id, campaign.state

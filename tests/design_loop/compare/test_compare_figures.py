@@ -234,7 +234,18 @@ def test_a_page_without_labels_says_so(config):
     assert "no labels yet" in build_page([outcome("random", 0, [])], config, 1.0)
 
 
-def test_arms_differ_in_nothing_but_the_proposer(config):
+@pytest.mark.parametrize(
+    "proposer",
+    [
+        {"kind": "llm"},
+        {"kind": "llm", "feedback": False},
+        {"kind": "random", "screen": 20},
+        {"kind": "genetic", "screen": 40, "mutation": 0.9},
+    ],
+    ids=str,
+)
+def test_arms_differ_in_nothing_but_the_proposer(config, proposer):
+    config = type(config).model_validate(config.model_dump(mode="json") | {"proposer": proposer})
     seen = set()
     for arm in ARMS:
         made = arm_config(config, arm, 2)
@@ -247,6 +258,11 @@ def test_arms_differ_in_nothing_but_the_proposer(config):
         assert parse_campaign(made.to_yaml()) == made
     assert len(seen) == len(ARMS)
     assert arm_config(config, "llm-frozen", 0).proposer.feedback is False
+    assert arm_config(config, "llm", 0).proposer.feedback is True
+    assert [arm_config(config, arm, 0).proposer.screen for arm in ("random", "genetic")] == [1, 1]
+    # Other settings of its own kind are the task's.
+    own = proposer.get("mutation", config.proposer.mutation)
+    assert arm_config(config, "genetic-wide", 0).proposer.mutation == own
     with pytest.raises(ConfigError, match="did you mean 'genetic'"):
         arm_config(config, "genetics", 0)
 

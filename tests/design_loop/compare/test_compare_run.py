@@ -6,8 +6,10 @@ import csv
 import functools
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -65,6 +67,13 @@ def test_arms_run_once_each_at_equal_budgets_without_a_language_model(tmp_path):
     kept = (out / "task.yaml").read_text()
     (out / "task.yaml").write_text(kept.replace("  min_labels: 50\n", ""))
     assert kept != (out / "task.yaml").read_text()
+    assert compare(task, ["random"], 1, out, drive=begun.append)[0].calls == found[0].calls
+    (out / "task.yaml").write_text(kept)
+    # And its ledger, of an older layout, is brought up to date.
+    with closing(sqlite3.connect(out / "ledger.sqlite")) as shell, shell:
+        for column in ("stage", "first_round"):
+            shell.execute(f"ALTER TABLE amendments DROP COLUMN {column}")
+        shell.execute("UPDATE ledger_version SET version_num = '0007'")
     assert compare(task, ["random"], 1, out, drive=begun.append)[0].calls == found[0].calls
     (out / "task.yaml").write_text("rounds: [\n")
     with pytest.raises(ConfigError, match="no YAML any more"):
