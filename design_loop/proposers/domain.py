@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: Draws per wanted configuration after which the space counts as used up.
 _PATIENCE = 100
-#: Draws outside of the table after which it counts as empty.
-_HOPELESS = 100_000
+#: Draws outside of the table after which one of its rows is taken.
+_SELDOM = 1000
 
 
 @dataclass(frozen=True)
@@ -74,21 +74,23 @@ class Domain:
         return random_configuration(self.host, self.rules, rng, like=configuration)
 
     def random(self, rng: np.random.Generator) -> Configuration:
-        """A random member: by the rules, again until it is one.
+        """A random member: by the rules, again until it is one; any row of a table seldom met.
 
         Raises
         ------
         ConfigError
-            When the table seems to hold nothing that the rules allow.
+            When the table holds nothing that the rules allow.
         """
-        for _ in range(_HOPELESS):
+        for _ in range(_SELDOM):
             drawn = random_configuration(self.host, self.rules, rng)
             if drawn in self:
                 return drawn
-        raise ConfigError(
-            f"none of {_HOPELESS} random configurations of the rules is in the oracle's table: "
-            "give it a table of what the rules allow"
-        )
+        if not self.listed:
+            raise ConfigError(
+                "the oracle's table holds no configuration that the rules allow: give it a table "
+                "of what they allow"
+            )
+        return self.listed[int(rng.integers(len(self.listed)))]
 
     @cached_property
     def listed(self) -> tuple[Configuration, ...] | None:
@@ -125,6 +127,10 @@ class Domain:
         list of Configuration
             Fewer than n when the space is used up.
         """
+        left = self.left(known)
+        if left is not None and len(left) <= n:
+            # Draws seldom hit the last rows of a table.
+            return [left[i] for i in rng.permutation(len(left))]
         draw = draw or self.random
         found: dict[str, Configuration] = {}
         for _ in range(_PATIENCE * n):
@@ -133,13 +139,10 @@ class Domain:
             drawn = draw(rng)
             if drawn.key not in known:
                 found.setdefault(drawn.key, drawn)
-        left = self.left(known) if len(found) < n else None
-        if left is not None:
-            # Draws seldom hit the last rows of a table.
-            for i in rng.permutation(len(left)):
-                if len(found) == n:
-                    break
-                found.setdefault(left[i].key, left[i])
+        if left is not None and len(found) < n:
+            rest = [c for c in left if c.key not in found]
+            for i in rng.permutation(len(rest))[: n - len(found)]:
+                found[rest[i].key] = rest[i]
         return list(found.values())
 
     def left(self, known: Collection[str]) -> list[Configuration] | None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from defects.datasets import Dataset, Record
+from defects.errors import ConfigError
 from defects.hosts import get_host
+from defects.oracles.table import TableOracle
 from defects.rules import Rules
 from defects.sampling import random_configuration
 from defects.targets import Target, probability_of_meeting
@@ -73,6 +77,24 @@ def test_a_space_that_is_used_up_gives_what_there_is():
     assert len(every) < 50
     known = {every[0].key}
     assert {c.key for c in domain.distinct(50, rng, known)} == {c.key for c in every} - known
+
+
+def test_rows_of_a_table_that_draws_seldom_meet_are_found(monkeypatch):
+    few = tuple(Record(str(i), c, {"homo_lumo_gap": 1.0}) for i, c in enumerate(_random(6, seed=3)))
+    domain = Domain(HOST, RULES, TableOracle(Dataset(HOST, few)))
+    rng, keys = np.random.default_rng(0), {r.configuration.key for r in few}
+    assert domain.random(rng).key in keys
+    draws = Mock(side_effect=AssertionError("no draws are needed"))
+    monkeypatch.setattr(Domain, "random", draws)
+    assert {c.key for c in domain.distinct(10, rng, ())} == keys
+    known = set(sorted(keys)[:4])
+    assert {c.key for c in domain.distinct(2, rng, known)} == keys - known
+    with pytest.raises(AssertionError, match="no draws"):
+        domain.distinct(1, rng, ())
+    monkeypatch.undo()
+    barren = Domain(HOST, Rules(defects=("Te_S",), min_defects=1, max_defects=1), domain.table)
+    with pytest.raises(ConfigError, match="holds no configuration that the rules allow"):
+        barren.random(rng)
 
 
 def test_alternatives_come_back_and_pairs_are_those_of_the_symmetry():
