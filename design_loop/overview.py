@@ -140,7 +140,7 @@ def overview(ledger: Ledger, campaign: str) -> Overview:
         driver=ledger.driver(found.id),
         asked=None if asked is None else str(asked.action),
         rounds=timing.rounds,
-        budget=planned_calls(found.config, amendments, steps),
+        budget=planned_calls(found.config, amendments),
         seconds=timing.worked_s,
         remaining=timing.remaining_s,
         step=next((s for s in steps if not s.state.is_final), None),

@@ -129,7 +129,8 @@ def _added(amendment: Amendment) -> str:
     parts = [] if amendment.rounds is None else [f"{amendment.rounds} rounds"]
     if amendment.budget is not None:
         calls = "oracle calls" if amendment.stage == 1 else f"calls of stage {amendment.stage}"
-        parts.append(f"from then on {amendment.budget} {calls} per round")
+        first = amendment.first_round
+        parts.append(f"from round {first} on {amendment.budget} {calls} per round")
     return f"{', '.join(parts)}, by {amendment.by}, {amendment.time:%Y-%m-%d %H:%M} UTC"
 
 

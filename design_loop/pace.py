@@ -139,38 +139,19 @@ def planned_rounds(config: Mapping[str, Any], amendments: Sequence[Amendment]) -
     return int(config.get("rounds", 0)) + sum(a.rounds or 0 for a in amendments)
 
 
-def amended_from(amendment: Amendment, steps: Sequence[Step]) -> int:
-    """First round for which an amendment's budget counts: the one whose choice came after."""
-    begun = _choices(steps, amendment.stage)
-    return 1 + max((n for n, time in begun.items() if time < amendment.time), default=0)
-
-
-def _choices(steps: Sequence[Step], stage: int) -> dict[int, datetime]:
-    """Round -> when the step began that chooses what a stage of the oracle computes."""
-    name = "select" if stage == 1 else "verify"
-    return {s.round: s.started for s in steps if s.name == name and s.started is not None}
-
-
-def planned_calls(
-    config: Mapping[str, Any], amendments: Sequence[Amendment], steps: Sequence[Step]
-) -> int:
+def planned_calls(config: Mapping[str, Any], amendments: Sequence[Amendment]) -> int:
     """Candidates that may be verified in all rounds; 0 without an oracle.
 
-    A changed budget counts for the rounds whose choice began after the change: the selection, or
-    the verification, in which a later stage is given the best of the one before. Of several stages
-    the last one verifies.
+    Of several stages the last one verifies. A changed budget counts from its first round on.
     """
     oracle, rounds = config.get("oracle", {}), planned_rounds(config, amendments)
     if oracle.get("kind") == "none":
         return 0
     then = oracle.get("then") or ()
-    last = 1 + len(then)
-    first = int((then[-1] if then else config.get("selection", {})).get("budget", 0))
-    changes = [(a.time, a.budget) for a in amendments if a.budget and a.stage == last]
-    begun = _choices(steps, last)
+    budget = int((then[-1] if then else config.get("selection", {})).get("budget", 0))
+    changes = [a for a in amendments if a.budget and a.stage == 1 + len(then)]
     total = 0
     for number in range(1, rounds + 1):
-        at = begun.get(number)
-        valid = [budget for time, budget in changes if at is None or time <= at]
-        total += valid[-1] if valid else first
+        valid = [a.budget for a in changes if a.budget and a.first_round <= number]
+        total += valid[-1] if valid else budget
     return total

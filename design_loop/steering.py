@@ -59,9 +59,11 @@ def extend(
     budget: int | None,
     by: str | None = None,
     *,
-    stage: int = 1,
+    stage: int | None = None,
 ) -> Answer:
-    """Add rounds, or change the oracle calls per round, of several stages those of `stage`.
+    """Add rounds, or change the oracle calls per round; of several stages the first one's.
+
+    `stage` says of which one else.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def extend(
     """
     config = current_config(ledger, campaign)
     check_extension(config, rounds, budget, stage)
-    ledger.extend(campaign, rounds=rounds, budget=budget, stage=stage, by=by)
+    ledger.extend(campaign, rounds=rounds, budget=budget, stage=stage or 1, by=by)
     config = current_config(ledger, campaign)
     state = ledger.campaign(campaign).state
     text = f"{campaign}: {config.rounds} rounds in all"

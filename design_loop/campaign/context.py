@@ -57,6 +57,14 @@ class Context:
     dataset: Dataset
     control: Control
 
+    def take_up(self) -> CampaignConfig:
+        """Take up what was added to the configuration since the last look."""
+        config = self.control.amended()
+        if config != self.config:
+            self.config = config
+            self.progress.campaign_extended(config, self.control.calls())
+        return config
+
     @cached_property
     def host(self) -> Host:
         """The campaign's host, with the dataset's reference energies."""

@@ -73,5 +73,5 @@ class Control:
 
     def calls(self) -> int:
         """Oracle calls that all rounds together may make; a changed budget counts from its own."""
-        amendments, steps = self._ledger.amendments(self._id), self._ledger.steps(self._id)
-        return planned_calls(self._config.model_dump(mode="json"), amendments, steps)
+        amendments = self._ledger.amendments(self._id)
+        return planned_calls(self._config.model_dump(mode="json"), amendments)

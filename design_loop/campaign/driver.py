@@ -269,7 +269,7 @@ class _Driver:
                 self._serve_last_surrogate(models)
                 self._round(context, 0, {"prepare": prepare})
                 number = 1
-                while number <= self._amended(context).rounds:
+                while number <= context.take_up().rounds:
                     self._round(context, number, ROUND)
                     number += 1
             except (Suspended, Waiting):
@@ -277,14 +277,6 @@ class _Driver:
             except Exception as error:
                 check_ray(error)  # a dead Ray has many faces: a refused connection, a lost actor
                 raise
-
-    def _amended(self, context: Context) -> CampaignConfig:
-        """Take up what was added to the configuration since the last look."""
-        config = self.control.amended()
-        if config != context.config:
-            context.config = config
-            self.progress.campaign_extended(config, self.control.calls())
-        return config
 
     def _round(self, context: Context, number: int, steps: dict[str, Step]) -> None:
         made = _made_by(self.ledger, self.id, number - 1) if number else (None, None)
@@ -295,7 +287,7 @@ class _Driver:
             return
         for name, step in steps.items():
             self.control.check()
-            self._amended(context)
+            context.take_up()
             with self.ledger.step(self.id, number, name) as run:
                 if not run.todo:
                     continue

@@ -18,7 +18,10 @@ def verify(context: Context, number: int, run: StepRun) -> None:
     if not context.stages:
         _take_predictions(context, number, run)
         return
-    for stage in context.stages:
+    for place in range(len(context.stages)):
+        if place > 0:
+            context.take_up()  # the stage before may have computed for days
+        stage = context.stages[place]
         if stage.number > 1:
             choose_next(context, number, stage)
         book = StageBook(context.ledger, context.id, number, stage)

@@ -69,11 +69,9 @@ def extend(
 
     if rounds is None and budget is None:
         raise UsageError("say what to add: --rounds N, --budget B, or both")
-    if stage is not None and budget is None:
-        raise UsageError(f"--stage {stage} says whose calls --budget B are; write that, too")
     with _ledger(workdir, store) as ledger:
         found = ledger.campaign(campaign).id
-        answer = steering.extend(ledger, found, rounds, budget, stage=stage or 1)
+        answer = steering.extend(ledger, found, rounds, budget, stage=stage)
         typer.echo(answer.text)
         if ledger.driver(found) is None:
             typer.echo(_go_on(found, workdir, store))

@@ -29,7 +29,7 @@ def amended(config: CampaignConfig, amendments: Sequence[Amendment]) -> Campaign
 
 
 def check_extension(
-    config: CampaignConfig, rounds: int | None, budget: int | None, stage: int = 1
+    config: CampaignConfig, rounds: int | None, budget: int | None, stage: int | None = None
 ) -> None:
     """Refuse an extension of an (amended) configuration that a campaign file could not ask for.
 
@@ -37,7 +37,8 @@ def check_extension(
     ------
     ConfigError
         Too many rounds, a budget that the samples of a round or the stages beside it do not
-        suffice for, a stage that the oracle does not have, or neither rounds nor budget.
+        suffice for, a stage that the oracle does not have or that no budget is given for, or
+        neither rounds nor budget.
     """
     if rounds is None and budget is None:
         raise ConfigError("an extension needs rounds, a budget, or both")
@@ -45,15 +46,23 @@ def check_extension(
         raise ConfigError(f"rounds: {rounds} more rounds are no extension; write 1 or more")
     if budget is not None and config.oracle.kind == "none":
         raise ConfigError("budget: this campaign has no oracle that could make more calls")
+    if stage is not None and budget is None:
+        raise ConfigError(f"stage: {stage} says whose calls a budget is of; give that, too")
     if budget is not None:
-        _check_budget(config, budget, stage)
-        config = _with_budget(config, budget, stage)
+        _check_budget(config, budget, stage or 1)
+        config = _with_budget(config, budget, stage or 1)
     content = config.model_dump(mode="json")
     content["rounds"] += rounds or 0
     try:
         CampaignConfig.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from error
+        [first, *_] = error.errors()
+        text = first["msg"].removeprefix("Value error, ")
+        if first["loc"] == ("rounds",):
+            raise ConfigError(f"rounds: {content['rounds']} in all: {text}") from error
+        raise ConfigError(
+            f"budget: {budget} does not go with what the campaign was started with: {text}"
+        ) from error
 
 
 def _with_budget(config: CampaignConfig, budget: int, stage: int) -> CampaignConfig:

@@ -50,7 +50,7 @@ def read_live(ledger: LedgerReader, campaign: Campaign, now: datetime | None = N
         stamp = overviews.stamp(connection, campaign.id)
         calls = overviews.oracle_progress(connection, campaign.id, timing.round)
         expiry = overviews.lease_expiry(connection, campaign.id)
-    budget = planned_calls(campaign.config, amendments, steps)
+    budget = planned_calls(campaign.config, amendments)
     running = str(campaign.state) == "running"
     # A driver that was killed leaves the state behind; its lease tells.
     lost = running and (expiry is None or expiry < now)

@@ -10,9 +10,10 @@ import getpass
 import socket
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from design_loop.ledger import queries, writes
 from design_loop.ledger import records as rec
@@ -20,7 +21,7 @@ from design_loop.ledger import tables as t
 from design_loop.ledger.errors import LedgerError, TransitionError
 from design_loop.ledger.lease import driver_of
 from design_loop.ledger.reader import LedgerReader
-from design_loop.ledger.states import Action, CampaignState, Outcome, why_not
+from design_loop.ledger.states import Action, CampaignState, Outcome, StepState, why_not
 
 #: The state that a request leads to.
 LEADS_TO = {Action.PAUSE: CampaignState.PAUSED, Action.STOP: CampaignState.STOPPED}
@@ -209,13 +210,32 @@ class LedgerControl(LedgerReader):
                     "add rounds, too"
                 )
             number = 1 + len(queries.amendments(connection, campaign))
-            made = rec.Amendment(number, writes.now(), rounds, budget, by or asker(), stage)
-            row = {"campaign": campaign, "number": number, "time": made.time, "rounds": rounds,
-                   "budget": budget, "stage": stage if budget else None, "by": made.by}  # fmt: skip
+            first = _next_choice(connection, campaign, stage) if budget else 1
+            made = rec.Amendment(number, writes.now(), rounds, budget, by or asker(), stage, first)
+            row = {"campaign": campaign} | asdict(made)
+            if not budget:
+                row |= {"stage": None, "first_round": None}
             connection.execute(t.amendments.insert(), row)
             if state is CampaignState.DONE:
                 _set_state(connection, campaign, state, CampaignState.PAUSED)
             return made
+
+
+def _next_choice(connection: Connection, campaign: str, stage: int) -> int:
+    """First round in which what a stage of the oracle computes has still to be chosen."""
+    name, table = ("select", t.selections) if stage == 1 else ("verify", t.stage_calls)
+    steps, chosen = t.steps.c, select(func.max(table.c.round)).where(table.c.campaign == campaign)
+    if stage > 1:
+        chosen = chosen.where(t.stage_calls.c.stage == stage)
+    closed = [StepState.DONE]  # there may have been nothing to choose
+    if stage == 1 and driver_of(connection, campaign) is not None:
+        # A selection at work has read the budget; a driver that died in it will read it again.
+        closed.append(StepState.RUNNING)
+    passed = select(func.max(steps.round)).where(
+        steps.campaign == campaign, steps.name == name, steps.state.in_(closed)
+    )
+    found = (connection.execute(statement).scalar_one() for statement in (chosen, passed))
+    return 1 + max(number or 0 for number in found)
 
 
 def _locked_state(connection: Connection, campaign: str) -> CampaignState:

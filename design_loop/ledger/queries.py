@@ -279,7 +279,10 @@ def amendments(connection: Connection, campaign: str) -> list[Amendment]:
     c = t.amendments.c
     statement = select(t.amendments).where(c.campaign == campaign).order_by(c.number)
     rows = connection.execute(statement)
-    return [Amendment(r.number, r.time, r.rounds, r.budget, r.by, r.stage or 1) for r in rows]
+    return [
+        Amendment(r.number, r.time, r.rounds, r.budget, r.by, r.stage or 1, r.first_round or 1)
+        for r in rows
+    ]
 
 
 def inherited(connection: Connection, campaign: str) -> list[Inherited]:

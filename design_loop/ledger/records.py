@@ -355,6 +355,8 @@ class Amendment:
         Oracle calls per round of the choices that came after.
     stage
         Stage of the oracle that the budget is of, from 1.
+    first_round
+        First round that the budget counts for: the stage had not been given its calls there yet.
     """
 
     number: int
@@ -363,6 +365,7 @@ class Amendment:
     budget: int | None
     by: str
     stage: int = 1
+    first_round: int = 1
 
 
 @dataclass(frozen=True)

@@ -336,6 +336,7 @@ amendments = Table(
     Column("rounds", Integer),  # added
     Column("budget", Integer),  # oracle calls per round of the stage, from its next choice on
     Column("stage", Integer),  # of the oracle, from 1; nothing where there is no budget
+    Column("first_round", Integer),  # that the budget counts for: its choice was still to come
     Column("by", Text, nullable=False),
 )
 

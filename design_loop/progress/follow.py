@@ -88,7 +88,7 @@ class Follower:
         config = amended(self._config, amendments)
         if config != self._shown:
             self._shown = config
-            self._progress.campaign_extended(config, planned_calls(found.config, amendments, steps))
+            self._progress.campaign_extended(config, planned_calls(found.config, amendments))
         self._state.standing = self._standing(found)
         return found.state
 

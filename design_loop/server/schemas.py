@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal
 
@@ -24,8 +25,8 @@ class ExtendBody(BaseModel):
     budget: int | None = Field(
         None, ge=1, le=1_000_000, description="oracle calls in each round that comes"
     )
-    stage: int = Field(
-        1, ge=1, le=3, description="stage of the oracle that the budget is of, from the cheapest"
+    stage: int | None = Field(
+        None, ge=1, le=3, description="stage of the oracle that the budget is of; 1 unless given"
     )
 
 
@@ -63,6 +64,7 @@ class AmendmentCard(BaseModel):
     rounds: int | None
     budget: int | None
     stage: int = Field(description="stage of the oracle that the budget is of")
+    first_round: int = Field(description="first round that the budget counts for")
 
 
 class LineageCard(BaseModel):
@@ -141,12 +143,7 @@ class CampaignDetail(CampaignCard):
             best_error=summary.best_error,
             seconds=seen.seconds,
             seconds_left=seen.remaining,
-            amendments=[
-                AmendmentCard(
-                    number=a.number, time=a.time, rounds=a.rounds, budget=a.budget, stage=a.stage
-                )
-                for a in seen.amendments
-            ],
+            amendments=[AmendmentCard.model_validate(asdict(a)) for a in seen.amendments],
             lineage=None
             if lineage is None
             else LineageCard(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from design_loop.ledger import Amendment, Lineage, Step
+from design_loop.ledger import Amendment, Lineage
 from design_loop.ledger.reader import LedgerReader
-from design_loop.pace import amended_from
 from design_loop.summary import CampaignSummary
 from design_loop.views.html import Markup, table
 
@@ -18,9 +15,8 @@ def changes_table(ledger: LedgerReader, summary: CampaignSummary) -> Markup:
     """
     campaign = summary.campaign.id
     lineage, amendments = ledger.lineage(campaign), ledger.amendments(campaign)
-    steps = ledger.steps(campaign) if amendments else []
     rows = [] if lineage is None else [(lineage.time, "fork", _fork(lineage))]
-    rows += [(a.time, "extension", _extension(a, steps)) for a in amendments]
+    rows += [(a.time, "extension", _extension(a)) for a in amendments]
     if not rows:
         return Markup("")
     cells = [(f"{time:%Y-%m-%d %H:%M:%S}", kind, words) for time, kind, words in rows]
@@ -40,12 +36,12 @@ def _fork(lineage: Lineage) -> str:
     )
 
 
-def _extension(amendment: Amendment, steps: Sequence[Step]) -> str:
+def _extension(amendment: Amendment) -> str:
     parts = []
     if amendment.rounds:
         parts.append(f"{amendment.rounds} more round{'' if amendment.rounds == 1 else 's'}")
     if amendment.budget:
-        begin = amended_from(amendment, steps)
         calls = "oracle calls" if amendment.stage == 1 else f"calls of stage {amendment.stage}"
-        parts.append(f"up to {amendment.budget} {calls} per round from round {begin} on")
+        first = amendment.first_round
+        parts.append(f"up to {amendment.budget} {calls} per round from round {first} on")
     return "; ".join(parts)

@@ -9,7 +9,7 @@ import pytest
 from defects.properties import Property
 from defects.targets import Target
 from design_loop.ledger import Amendment, Campaign, CampaignState, Step, StepState
-from design_loop.pace import amended_from, pace, planned_calls
+from design_loop.pace import pace, planned_calls
 from design_loop.progress.state import in_unit
 from design_loop.summary import error_unit
 
@@ -49,30 +49,21 @@ def test_what_is_left_follows_from_the_latest_rounds():
     assert pace(_campaign("done"), steps, now=NOW).remaining_s == 0
 
 
-def test_a_changed_budget_counts_from_the_next_selection_on():
+def test_a_changed_budget_counts_from_its_first_round_on():
     config = {"rounds": 3, "oracle": {"kind": "xtb"}, "selection": {"budget": 12}}
-    hour = timedelta(hours=1)
-    selects = [_step(n, "select", "done", 1.0, NOW + n * hour) for n in (1, 2, 3)]
-    added = [Amendment(1, NOW + 3.5 * hour, 2, 20, "me")]
-    assert planned_calls(config, [], selects) == 36
-    assert planned_calls(config, added, selects) == 36 + 2 * 20
-    later = [*selects, *(_step(n, "select", "done", 1.0, NOW + n * hour) for n in (4, 5))]
-    assert planned_calls(config, added, later) == 36 + 2 * 20
-    during = [Amendment(1, NOW + 1.5 * hour, None, 20, "me")]
-    assert [amended_from(a, selects) for a in (*added, *during)] == [4, 2]
-    assert amended_from(during[0], []) == 1
-    assert planned_calls(config, during, selects) == 12 + 2 * 20
+    added = [Amendment(1, NOW, 2, 20, "me", first_round=4)]
+    assert planned_calls(config, []) == 36
+    assert planned_calls(config, added) == 36 + 2 * 20
+    during = [Amendment(1, NOW, None, 20, "me", first_round=2)]
+    assert planned_calls(config, during) == 12 + 2 * 20
+    again = [*during, Amendment(2, NOW, None, 8, "me", first_round=2)]
+    assert planned_calls(config, again) == 12 + 2 * 8
+    # Of several stages the last one's calls are what is verified.
     staged = config | {"oracle": {"kind": "xtb", "then": [{"kind": "ase", "budget": 4}]}}
-    assert planned_calls(staged, added, selects) == 5 * 4
-    # A later stage's counts where its own choice, in the verification, was still to come.
-    verifies = [_step(n, "verify", "done", 1.0, NOW + (n + 0.7) * hour) for n in (1, 2)]
-    second = [Amendment(1, NOW + 1.5 * hour, None, 3, "me", stage=2)]
-    assert planned_calls(staged, second, [*selects, *verifies]) == 3 * 3
-    assert amended_from(second[0], [*selects, *verifies]) == 1
-    late = [Amendment(1, NOW + 2 * hour, None, 3, "me", stage=2)]
-    assert planned_calls(staged, late, [*selects, *verifies]) == 4 + 2 * 3
-    assert amended_from(late[0], [*selects, *verifies]) == 2
-    assert planned_calls(config | {"oracle": {"kind": "none"}}, added, selects) == 0
+    assert planned_calls(staged, added) == 5 * 4
+    second = [Amendment(1, NOW, None, 3, "me", stage=2, first_round=2)]
+    assert planned_calls(staged, second) == 4 + 2 * 3
+    assert planned_calls(config | {"oracle": {"kind": "none"}}, added) == 0
 
 
 def test_before_the_first_round_nothing_is_promised():

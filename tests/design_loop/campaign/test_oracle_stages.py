@@ -20,6 +20,7 @@ import pytest
 from defects.datasets import bundled_dataset, write_dataset
 from design_loop import steering
 from design_loop.campaign import driver
+from design_loop.campaign.stages import StageBook
 from design_loop.config import load_campaign
 from design_loop.export import export_candidates, waiting_candidates
 from design_loop.imports import import_labels
@@ -144,6 +145,25 @@ def test_a_dear_stage_is_given_more_once_it_was_extended(data, tmp_path):
         assert overview(ledger, name).budget == 2 + 3
 
 
+def test_a_dear_stage_extended_while_the_cheap_one_computes_is_given_more_at_once(
+    data, tmp_path, monkeypatch
+):
+    keep, asked = StageBook.keep, []
+
+    def and_extend(self, call, result) -> None:
+        keep(self, call, result)
+        if not asked:
+            with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
+                asked.append(steering.extend(ledger, self.campaign, None, 3, stage=2))
+
+    monkeypatch.setattr(StageBook, "keep", and_extend)
+    start(campaign_file(data, tmp_path, staged(data), rounds=1))
+    with opened(tmp_path) as ledger:
+        name = ledger.campaigns()[0].id
+        assert len(ledger.labels(name, Source.ORACLE)) == 3 == overview(ledger, name).budget
+        assert ledger.amendments(name)[0].first_round == 1
+
+
 def test_the_cheap_stage_can_be_the_one_that_teaches(data, tmp_path):
     path = campaign_file(data, tmp_path, staged(data), rounds=1, more="learn: {stage: first}\n")
     summary = start(path)
@@ -155,8 +175,6 @@ def test_the_cheap_stage_can_be_the_one_that_teaches(data, tmp_path):
 
 def _die_at(folder: Path, label: int) -> None:
     """Kill this process as it is about to commit its n-th label."""
-    from design_loop.campaign.stages import StageBook
-
     keep, count = StageBook.keep, [0]
 
     def killed(self, call, result) -> None:
@@ -251,12 +269,21 @@ def test_cheap_labels_here_dear_ones_elsewhere(data, tmp_path):
     external = "[{kind: external, budget: 2, settings: {method: PBE, properties: [homo_lumo_gap]}}]"
     oracle = CHEAP.format(folder=data, more=f", then: {external}")
     summary = start(campaign_file(data, tmp_path, oracle, rounds=1))
+    name = summary.campaign.id
     assert "waits for 2 labels" in summary.campaign.error
     assert summary.candidates == ()  # nothing is verified yet
+    # What it waits for is chosen: three count from the next round on, also once it went on.
+    with Ledger(tmp_path / "runs" / "ledger.sqlite") as ledger:
+        steering.extend(ledger, name, 1, 3, stage=2)
+        assert overview(ledger, name).budget == 2 + 3
+        import_labels(ledger, name, _answer(data, tmp_path), "dft")
+    assert "waits for 3 labels" in resume(tmp_path).campaign.error
     with opened(tmp_path) as ledger:
-        import_labels(ledger, summary.campaign.id, _answer(data, tmp_path), "dft")
+        assert overview(ledger, name).budget == 2 + 3
+        assert [len(ledger.stage_calls(name, n, 2)) for n in (1, 2)] == [2, 3]
+        import_labels(ledger, name, _answer(data, tmp_path), "dft")
     done = resume(tmp_path)
-    assert (done.campaign.state, len(done.candidates)) == (CampaignState.DONE, 2)
+    assert (done.campaign.state, len(done.candidates)) == (CampaignState.DONE, 2 + 3)
 
 
 if __name__ == "__main__":

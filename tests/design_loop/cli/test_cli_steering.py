@@ -117,13 +117,13 @@ def test_each_stage_has_a_budget_that_can_be_changed(cli, tmp_path):
         (("--budget", 5), "5 calls of stage 1 are fewer than the 6 of stage 2; ask for 6 or more"),
         (("--budget", 21, "--stage", 2), "stage 2 cannot compute 21 of the 20 that stage 1 labels"),
         (("--budget", 4, "--stage", 3), "there is no stage 3; this campaign's oracle has stages 1"),
-        (("--rounds", 1, "--stage", 2), "--stage 2 says whose calls --budget B are"),
+        (("--rounds", 1, "--stage", 2), "stage: 2 says whose calls a budget is of"),
     ):
         wrong = cli("campaign", "extend", name, *words, *place)
         assert (wrong.code, part in wrong.err) == (2, True), wrong.err
         assert "oracle.then" not in wrong.err
     shown = cli("campaign", "show", name, *place).out
-    assert "from then on 6 calls of stage 2 per round" in shown
+    assert "from round 2 on 6 calls of stage 2 per round" in shown
 
 
 class WithModels(FakeCampaign):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,8 +41,8 @@ def prepare(ledger: Ledger, campaign: str) -> None:
     ledger.start_round(campaign, 1, adapter="r001-aa", surrogate="s0")
 
 
-def run_until_selected(ledger: Ledger, campaign: str, keys: dict[str, str]) -> None:
-    """Fill round 1 up to the selection; `keys` is candidate -> oracle key, best first."""
+def run_until_predicted(ledger: Ledger, campaign: str, keys: Collection[str]) -> None:
+    """Fill round 1 up to the predictions of some candidates, the best first."""
     with ledger.step(campaign, 1, "generate") as step:
         step.record_samples(
             [Sample(i, {"gap": 1.0}, f"S{i} 0 0 VAC", "stop", "r001-aa") for i in range(len(keys))]
@@ -58,6 +59,11 @@ def run_until_selected(ledger: Ledger, campaign: str, keys: dict[str, str]) -> N
             "s0",
             [Prediction(k, {"gap": 1.0 + i}, {"gap": 0.1}, float(i)) for i, k in enumerate(keys)],
         )
+
+
+def run_until_selected(ledger: Ledger, campaign: str, keys: dict[str, str]) -> None:
+    """Fill round 1 up to the selection; `keys` is candidate -> oracle key, best first."""
+    run_until_predicted(ledger, campaign, keys)
     with ledger.step(campaign, 1, "select") as step:
         step.record_selection(
             [Selection(k, i, "small error", call) for i, (k, call) in enumerate(keys.items())],

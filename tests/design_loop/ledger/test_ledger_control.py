@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ledger_examples import FakeConfig, run_until_selected
+from ledger_examples import FakeConfig, run_until_predicted, run_until_selected
 
 from design_loop.ledger import (
     Action,
@@ -11,6 +11,7 @@ from design_loop.ledger import (
     LedgerError,
     Outcome,
     Source,
+    StageCall,
     StepState,
     Suspended,
     TransitionError,
@@ -172,6 +173,34 @@ def test_extensions_are_rows_and_make_a_finished_campaign_runnable(ledger, campa
     assert ledger.campaign(campaign).config == config
     with pytest.raises(LedgerError, match="needs rounds or a budget"):
         ledger.extend(campaign)
+
+
+def test_a_budget_counts_from_the_first_round_whose_calls_are_not_chosen(ledger, campaign):
+    def first(stage: int) -> int:
+        return ledger.extend(campaign, budget=1, stage=stage).first_round
+
+    assert (first(1), first(2)) == (1, 1)  # round 1 is begun, nothing in it chosen
+    run_until_selected(ledger, campaign, {"k0": "call-0", "k1": "call-1"})
+    assert (first(1), first(2)) == (2, 1)
+    call = StageCall("k0", 1, "the better one", "dear-0")
+    with pytest.raises(Suspended), ledger.step(campaign, 1, "verify"):
+        assert first(2) == 1  # the stage before is still at work
+        ledger.choose_stage(campaign, 1, 2, [call], {"kind": "external"})
+        assert (first(2), first(3)) == (2, 1)
+        raise Suspended("waits")
+    with ledger.step(campaign, 1, "verify"):
+        assert first(2) == 2  # begun anew, but what it computes stays chosen
+    assert (first(2), first(3)) == (2, 2)  # whatever was chosen, the round has passed
+    assert [a.first_round for a in ledger.amendments(campaign)][-2:] == [2, 2]
+
+
+def test_a_selection_at_work_has_read_its_budget_unless_its_driver_died(ledger, campaign):
+    with pytest.raises(KeyboardInterrupt), ledger.lease(campaign):
+        run_until_predicted(ledger, campaign, ["k0"])
+        with ledger.step(campaign, 1, "select"):
+            assert ledger.extend(campaign, budget=1).first_round == 2
+            raise KeyboardInterrupt
+    assert ledger.extend(campaign, budget=2).first_round == 1
 
 
 def test_a_step_left_at_a_safe_point_goes_on_with_what_it_committed(ledger, campaign):

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import bindparam, create_engine, inspect, select, text
 
 from design_loop.ledger import CampaignState, Ledger, LedgerError, Source, migrations
 from design_loop.ledger.database import Database
 from design_loop.ledger.engine import make_engine, read_address
-from design_loop.ledger.guards import UPDATE_GUARDS, install_guards
-from design_loop.ledger.tables import metadata
+from design_loop.ledger.guards import UPDATE_GUARDS, install_guards, remove_guards
+from design_loop.ledger.tables import amendments, metadata, steps
 
 OLD = Path(__file__).parent / "old"
 #: Rebuilds a table that others point to, and fills a new column of finished rows.
@@ -138,6 +138,32 @@ def test_an_old_ledger_keeps_everything(target):
         ledger.start_round(campaign.id, 2, adapter="r001-aa", surrogate="s0")
         with pytest.raises(LedgerError, match="never change"), ledger._database.write() as c:
             c.execute(text("UPDATE labels SET seconds = 0"))
+
+
+def test_budgets_changed_before_stages_had_their_own_are_the_first_ones(target):
+    restore(target)
+    engine = make_engine(read_address(target), 1.0, "here")
+    where, hour = (steps.c.name == "select", steps.c.round == 1), timedelta(hours=1)
+    with engine.begin() as connection:
+        remove_guards(connection)
+        migrations.migrate(connection, "0007")
+        [(campaign, begun)] = connection.execute(
+            select(steps.c.campaign, steps.c.started).where(*where)
+        ).all()
+        insert = text(
+            'INSERT INTO amendments (campaign, number, "time", budget, rounds, "by") '
+            "VALUES (:campaign, :number, :time, :budget, :rounds, 'anna')"
+        ).bindparams(bindparam("time", type_=amendments.c.time.type))
+        for number, (time, budget, rounds) in enumerate(
+            ((begun - hour, 5, None), (begun + hour, 6, None), (begun + hour, None, 2)), start=1
+        ):
+            row = {"campaign": campaign, "number": number, "time": time}
+            connection.execute(insert, row | {"budget": budget, "rounds": rounds})
+    engine.dispose()
+    with Ledger(target, upgrade=True) as ledger:
+        assert [
+            (a.budget, a.rounds, a.stage, a.first_round) for a in ledger.amendments(campaign)
+        ] == [(5, None, 1, 1), (6, None, 1, 2), (None, 2, 1, 1)]
 
 
 def test_an_upgrade_rebuilds_tables_under_their_guards(target, next_revision, caplog):

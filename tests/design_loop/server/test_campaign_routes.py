@@ -51,7 +51,7 @@ def test_list_and_show_say_everything_but_where_it_lies(client, played, ledger, 
     assert found["targets"][0] == "homo_lumo_gap in 0.6..0.9"
     assert (found["rounds_done"], found["rounds_in_all"]) == (3, 5)
     assert found["amendments"][0] | {"time": None} == {
-        "number": 1, "time": None, "rounds": 2, "budget": 5, "stage": 1
+        "number": 1, "time": None, "rounds": 2, "budget": 5, "stage": 1, "first_round": 4
     }  # fmt: skip
     samples = sum(r["samples"] for r in found["rounds"])
     drops = sum(sum(r["drops"].values()) for r in found["rounds"])
@@ -267,6 +267,7 @@ def test_extensions_within_bounds(client, ledger, launched):
     for body in (
         {}, {"rounds": 0}, {"rounds": 99}, {"rounds": "x"}, {"budget": 11}, {"budget": 5000},
         {"round": 1}, {"budget": 4, "stage": 2}, {"budget": 4, "stage": 0},
+        {"rounds": 1, "stage": 1},
     ):  # fmt: skip
         assert client.post(f"{path}/extend", json=body).status_code == 422, body
     assert ledger.amendments(path.rpartition("/")[2]) == []
