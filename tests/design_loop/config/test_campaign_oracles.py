@@ -61,7 +61,7 @@ def test_only_the_last_stage_counts_as_verifying():
         ({"oracle": {"kind": "xtb", "then": [{"kind": "ase"}]}}, "then[0].budget: is missing"),
         ({"learn": {"stage": "first"}}, "learn.stage: there is one stage only"),
         ({"oracle__environment": {"A B": "1"}}, "oracle.environment.A B"),
-        ({"oracle__custom_resources": {"vasp": 0}}, "must be above 0"),
+        ({"oracle__custom_resources": {"vasp": 0}}, "must be at least 0.0001"),
         ({"properties": {"gap_2": {"decimals": 12}}}, "properties.gap_2.decimals: must be at most"),
         ({"properties": {"gap_2": {"units": "eV"}}}, "unknown key; did you mean 'unit'?"),
     ],
@@ -96,6 +96,57 @@ def test_a_call_takes_what_the_file_says():
     assert threads_per_call(limits) == 4
     plain = pool_limits(context, _config().oracle)
     assert set(task_options(plain)) == {"num_cpus", "num_gpus"}  # no processes of its own
+
+
+RESOURCES = [
+    ("custom_resources", {"CPU": 1}, "custom_resources.CPU: write it as cpus_per_call"),
+    ("custom_resources", {"GPU": 1}, "custom_resources.GPU: write it as gpus_per_call"),
+    ("custom_resources", {"TPU": 3}, "custom_resources.TPU: a call can have 1, 2, 4, 8 TPUs"),
+    ("custom_resources", {"HPU": 0.5}, "custom_resources.HPU: Ray hands out whole HPUs, not 0.5"),
+    ("custom_resources", {"vasp": 5e-5}, "custom_resources.vasp: must be at least 0.0001"),
+    ("cpus_per_call", 5e-5, "cpus_per_call: must be at least 0.0001"),
+    ("gpus_per_call", 5e-5, "gpus_per_call: Ray hands out whole GPUs, not 5e-05"),
+]
+#: Ray refuses these only when the first call is made.
+LATE = [
+    ("custom_resources", {"memory": 1}, "custom_resources.memory: write it as memory_per_call"),
+    ("custom_resources", {"object_store_memory": 1}, "a call can have none of it set aside"),
+    ("custom_resources", {"bundle": 1}, "custom_resources.bundle: Ray keeps this name for itself"),
+    ("custom_resources", {"NPU": 1.5}, "custom_resources.NPU: Ray hands out whole NPUs, not 1.5"),
+    ("gpus_per_call", 1.5, "oracle.gpus_per_call: Ray hands out whole GPUs, not 1.5; a share must"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), [*RESOURCES, *LATE])
+def test_what_ray_would_refuse_hours_later_is_refused(key, value, message):
+    with pytest.raises(CampaignFileError) as caught:
+        _config(oracle={"kind": "xtb", key: value})
+    assert message in str(caught.value)
+    stage = {"kind": "table", "budget": 1, key: value}
+    with pytest.raises(CampaignFileError, match=r"oracle\.then\[0\]\."):
+        _config(oracle={"kind": "xtb", "then": [stage]})
+
+
+def test_ray_takes_what_the_file_may_say_and_no_more():
+    """Held against the installed Ray, whose rules may change."""
+    import ray
+
+    def label():
+        """Stands for an oracle call."""
+
+    names = {"cpus_per_call": "num_cpus", "gpus_per_call": "num_gpus"}
+    for key, value, _ in RESOURCES:
+        with pytest.raises(ValueError):
+            ray.remote(label).options(**{names.get(key, "resources"): value})
+    settings = {
+        "cpus_per_call": 0.0001,
+        "gpus_per_call": 2.0,
+        "custom_resources": {"vasp": 0.0001, "lab": 1.5, "TPU": 8, "NPU": 0.5, "HPU": 3, "cpu": 1},
+    }
+    config = _config(oracle={"kind": "xtb", **settings})
+    context = type("Context", (), {"config": config})()
+    context.control = type("Control", (), {"asked": staticmethod(lambda: False)})()
+    ray.remote(label).options(**task_options(pool_limits(context, config.oracle)))
 
 
 def test_threads_that_the_environment_names_are_left_alone():
