@@ -1,7 +1,8 @@
 """The journal of a labelling run: one line per result, on disk before the next is asked for.
 
-``journal.jsonl`` in the output folder. Its first line says which host and oracle it belongs to. A
-kill at any moment loses at most the calls in flight: a last line that was cut off is dropped.
+``journal.jsonl`` in the output folder. Its first line says which host and oracle it belongs to; the
+pristine energy, where it had to be computed, has a line of its own and is no label. A kill at any
+moment loses at most the calls in flight: a last line that was cut off is dropped.
 """
 
 from __future__ import annotations
@@ -49,12 +50,15 @@ class Journal:
         Last entry of every class by `Configuration.key`: ``{"key", "defects", "properties", ...}``
         for a label, ``{"key", "defects", "error", "error_type", "tries"}`` for a failure. A label
         has ``details`` where the oracle gave more, such as a relaxed structure.
+    pristine : float or None
+        Energy of the pristine supercell by the oracle in its present version, eV, once recorded.
     """
 
     def __init__(self, path: Path, file: BinaryIO) -> None:
         self.path = path
         self._file = file
         self.entries: dict[str, dict[str, Any]] = {}
+        self.pristine: float | None = None
 
     def append(self, result: LabelResult) -> None:
         """Record a result; on return it is on disk.
@@ -79,6 +83,11 @@ class Journal:
             entry["traceback"] = result.traceback
         self._write(entry)
         self.entries[entry["key"]] = entry
+
+    def keep_pristine(self, energy: float, version: str) -> None:
+        """Record the pristine energy by a version of the oracle; errors as `append`."""
+        self._write({"pristine": energy, "version": version})
+        self.pristine = energy
 
     def labels(self) -> list[dict[str, Any]]:
         """Entries with properties, in the order of their first mention."""
@@ -122,6 +131,10 @@ class Journal:
         parsed = [self._parse(number, line) for number, line in enumerate(lines, start=1)]
         _check_header(parsed[0], expected, self.path)
         for number, entry in enumerate(parsed[1:], start=2):
+            if "pristine" in entry:
+                if entry.get("version") == expected["version"]:
+                    self.pristine = entry["pristine"]
+                continue
             if "key" not in entry or "defects" not in entry:
                 raise self._damaged(number, "no label and no failure")
             self.entries[entry["key"]] = entry

@@ -24,7 +24,13 @@ from defects.oracles import Oracle, OracleSpec
 from defects.rules import Rules
 from design_loop.label_journal import Journal, open_journal
 from design_loop.label_plan import Sampling, candidates, plan
-from design_loop.oracle_pool import LabelResult, PoolLimits, label_stream, with_pristine
+from design_loop.oracle_pool import (
+    LabelResult,
+    PoolLimits,
+    compute_pristine,
+    label_stream,
+    needs_pristine,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -131,7 +137,7 @@ def label_dataset(
         try:
             with _ray():
                 if todo or before is None:
-                    oracle = with_pristine(oracle, host, limits)
+                    oracle = _with_pristine(oracle, host, journal, limits)
                 labelled, failed = _label(oracle, todo, journal, limits, on_progress)
         except (KeyboardInterrupt, DesignLoopError):
             try:
@@ -157,6 +163,21 @@ def _ray() -> Iterator[None]:
     finally:
         if started:
             ray.shutdown()
+
+
+def _with_pristine(
+    oracle: OracleSpec, host: Host, journal: Journal, limits: PoolLimits | None
+) -> OracleSpec:
+    """The same oracle, knowing the pristine energy where it needs it; computed once per folder."""
+    if not needs_pristine(oracle, host):
+        return oracle
+    energy = journal.pristine
+    if energy is None:
+        labels = compute_pristine(oracle, host, limits).labels
+        assert labels is not None
+        energy = labels["energy"]
+        journal.keep_pristine(energy, oracle.build().version)
+    return oracle.with_pristine(host.key, energy)
 
 
 def _label(

@@ -80,6 +80,22 @@ def test_journal_keeps_results_and_the_last_word_counts(tmp_path: Path) -> None:
         assert [e["properties"]["energy"] for e in journal.labels()] == [-2.0, -1.0]
 
 
+def test_the_pristine_energy_is_kept_and_no_label(tmp_path: Path) -> None:
+    with open_journal(tmp_path, HOST, TABLE) as journal:
+        assert journal.pristine is None
+        journal.keep_pristine(-296.0, TABLE.version)
+        journal.append(result(some(1)[0]))
+    with open_journal(tmp_path, HOST, TABLE) as journal:
+        assert journal.pristine == -296.0
+        assert list(journal.entries) == [some(1)[0].key]
+    # The energy of another version does not fit the labels to come.
+    path = tmp_path / NAME
+    path.write_text(path.read_text().replace(f'-296.0, "version": "{TABLE.version}"',
+                                             '-296.0, "version": "older"'))  # fmt: skip
+    with open_journal(tmp_path, HOST, TABLE) as journal:
+        assert journal.pristine is None and len(journal.labels()) == 1
+
+
 @pytest.mark.parametrize("cut", [1, 20, 60])
 def test_a_torn_last_line_is_dropped_and_the_rest_kept(tmp_path: Path, cut: int) -> None:
     with open_journal(tmp_path, HOST, TABLE) as journal:

@@ -203,6 +203,26 @@ def test_label_dataset_extends_resumes_and_records_failures(ray_here: None, tmp_
     assert tried.failed == 1
 
 
+def test_label_dataset_computes_the_pristine_energy_once(ray_here: None, tmp_path: Path) -> None:
+    """A run that ended before its tables were written leaves it in the journal."""
+    spec = moody(tmp_path)
+    spec = OracleSpec("ase", {**spec.settings, "chemical_potentials": {"S": -10.0, "Se": -30.0}})
+    first, second = [with_element("Se", 5)], [with_element("VAC", 5)]
+
+    def stop(progress: LabelProgress) -> None:
+        raise RuntimeError("killed")
+
+    out = tmp_path / "out"
+    with pytest.raises(RuntimeError, match="killed"):
+        label_dataset(HOST, spec, out, configurations=first, limits=LIMITS, on_progress=stop)
+    for configurations in (first, second):
+        label_dataset(HOST, spec, out, configurations=configurations, limits=LIMITS)
+    assert [line.split()[0] for line in calls(tmp_path)] == ["Mo4S8", "Mo4S7Se", "Mo4S7"]
+    dataset = read_dataset(out)
+    assert dataset.pristine["energy"] == -4 * 42 - 8 * 16
+    assert {r.properties["formation_energy"] for r in dataset} == {-34 + 16 - 10 + 30, 16 - 10}
+
+
 def test_exclude_and_foreign_folders(ray_here: None, tmp_path: Path) -> None:
     shipped = bundled_dataset("xtb-mos2-4x4")
     rules = Rules(defects=("V_Mo", "V_S", "W_Mo", "Se_S"), max_defects=2)
