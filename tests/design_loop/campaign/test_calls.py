@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,13 +18,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "ledger"))
 from ledger_examples import FakeConfig, prepare, run_until_selected
 
 from defects.configuration import Configuration
+from defects.datasets import bundled_dataset, write_dataset
 from defects.errors import OracleError
 from defects.hosts import get_host
 from defects.oracles import OracleSpec, make_oracle, oracle_key
 from design_loop import oracle_pool
-from design_loop.campaign import calls
+from design_loop.campaign import calls, driver
 from design_loop.campaign.calls import settle_calls
+from design_loop.config import load_campaign
 from design_loop.config.oracle import OracleConfig
+from design_loop.doctor import examine
 from design_loop.ledger import Ledger, Suspended
 from design_loop.oracle_calls import LabelResult
 from design_loop.progress import SilentProgress
@@ -300,6 +305,54 @@ def test_pristine_energy_is_a_call_of_the_ledger_and_made_once(ledger, tmp_path,
         assert ledger.quarantined(campaign) == []
     assert ledger.funnel(first.id).verified == funnel.selected == 6
     assert ledger.call_holders([key, *CALLS.values()]) == {}
+
+
+CAMPAIGN = """\
+name: pristine
+seed: {seed}
+host: {{name: MoS2, supercell: 4x4}}
+rules: {{defects: [V_S, Se_S], max_defects: 4}}
+targets:
+  - {{property: formation_energy, max: 3}}
+rounds: 2
+dataset: {folder}/known
+proposer: {{kind: random}}
+generation: {{samples: 8}}
+surrogate: {{kind: trees, iterations: 5, folds: 3}}
+selection: {{budget: 2}}
+oracle: {{kind: ase, settings: {settings}}}
+"""
+
+
+@pytest.mark.slow
+def test_whole_campaigns_of_one_ledger_compute_the_pristine_energy_once(
+    tmp_path, moody, monkeypatch
+):
+    """Four rounds of two campaigns: one pristine calculation, and only labels are counted."""
+    monkeypatch.setattr("serve.cluster.ensure_ray", lambda *_: False)
+    whole = bundled_dataset("xtb-mos2-4x4")
+    write_dataset(replace(whole, records=whole.records[:60]), tmp_path / "known")
+    store = tmp_path / "ledger.sqlite"
+    ended = []
+    for seed in (1, 2):
+        text = CAMPAIGN.format(seed=seed, folder=tmp_path, settings=json.dumps(moody.settings))
+        (tmp_path / "campaign.yaml").write_text(text)
+        config = load_campaign(tmp_path / "campaign.yaml")
+        ended.append(driver.start(config, tmp_path / "runs", str(store), SilentProgress()))
+    with Ledger(store) as ledger:
+        keys = {x.oracle_key for s in ended for x in ledger.labels(s.campaign.id)}
+        assert computed(tmp_path)["Mo16S32"] == 1
+        assert sum(computed(tmp_path).values()) == 1 + len(keys)
+        for summary in ended:
+            name = summary.campaign.id
+            assert (summary.campaign.state, summary.funnel.verified) == ("done", 4)
+            assert len(ledger.labels(name)) == 4
+            assert "pristine" not in {x.description for x in ledger.candidates(name)}
+            for label in ledger.labels(name):
+                call = Configuration.from_dict(label.configuration, whole.host)
+                assert label.oracle_key == oracle_key(call, moody.build())
+            findings = [f for f in examine(ledger, name).findings if f.check != "disk"]
+            assert findings == []
 
 
 def test_a_driver_that_was_killed_after_the_pristine_energy_leaves_it(tmp_path, moody):
