@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from design_loop.ledger import queries, steps, writes
 from design_loop.ledger import records as rec
@@ -159,8 +160,8 @@ class Ledger(LedgerCalls, LedgerRepair, LedgerForks, LedgerStages, LedgerTrackin
 
         What the block hands to the `StepRun` is written in one transaction together with the mark
         ``done`` when the block ends. An error marks the step failed and goes on to the caller; the
-        next run of the step starts it anew. `Suspended` leaves it pending. A done step is handed
-        out with ``done`` set.
+        next run of the step starts it anew. `Suspended` and Ctrl-C leave it pending. A done step is
+        handed out with ``done`` set.
         """
         run = self._persist(campaign, lambda c: steps.begin(c, campaign, number, name))
         if run.done:
@@ -173,8 +174,12 @@ class Ledger(LedgerCalls, LedgerRepair, LedgerForks, LedgerStages, LedgerTrackin
             with self._write(campaign) as connection:
                 run.suspend(connection)
             raise
+        except KeyboardInterrupt:
+            if not run.done:  # it may come just after the commit
+                self._mark(run, run.suspend)
+            raise
         except Exception as error:
-            self._mark_failed(run, error)
+            self._mark(run, partial(run.fail, error=error))
             raise
 
     # -- events
@@ -186,10 +191,11 @@ class Ledger(LedgerCalls, LedgerRepair, LedgerForks, LedgerStages, LedgerTrackin
         with self._database.write() as connection:
             writes.add_event(connection, campaign, number, level, message)
 
-    def _mark_failed(self, run: steps.StepRun, error: Exception) -> None:
+    def _mark(self, run: steps.StepRun, how: Callable[[Connection], None]) -> None:
+        """Record how a step ended, if that can be done."""
         try:
             with self._write(run.campaign) as connection:
-                run.fail(connection, error)
+                how(connection)
         except LedgerError as second:
-            # The first error matters more; a step left "running" is run again like a failed one.
-            log.warning("the failure of %s could not be recorded: %s", run.name, second)
+            # What ended it matters more; a step left "running" is run again like a failed one.
+            log.warning("the end of %s could not be recorded: %s", run.name, second)

@@ -14,11 +14,13 @@ import pytest
 from defects.errors import ConfigError, ModelError
 from design_loop.campaign import driver
 from design_loop.config import load_campaign
-from design_loop.ledger import CampaignState, Ledger, Source
+from design_loop.doctor import examine
+from design_loop.ledger import CampaignState, Ledger, Source, StepState
 from design_loop.progress import SilentProgress
 from design_loop.ray_alive import RayDiedError
 from serve.failures import UnavailableError
 from tests.design_loop.campaign.quick_services import QuickServices, write_campaign
+from tests.design_loop.campaign.steered_driver import write_steered
 from tests.design_loop.ledger.postgres_schemas import POSTGRES, empty_schema
 
 STEPS = ("generate", "check", "predict", "select", "verify", "learn")
@@ -202,3 +204,25 @@ def test_services_that_die_are_started_anew_but_not_for_ever(
         labels = ledger.labels(campaign.id, Source.ORACLE)
     calls = [log.read_text().split() for log in (tmp_path / "runs").glob("**/oracle_calls.log")]
     assert sum(map(len, calls)) == len(labels), "what was kept is not computed again"
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_campaign_in_order(tmp_path, monkeypatch):
+    """It stands still as after a stop that was asked for: the doctor has nothing to say of it."""
+    write_steered(tmp_path)
+    label = QuickServices.label
+
+    def interrupted(self, oracle, configurations, *rest):
+        label(self, oracle, configurations[:2], *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(QuickServices, "label", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _start(tmp_path)
+    with Ledger(tmp_path / "runs" / "ledger.sqlite", create=False) as ledger:
+        [campaign] = ledger.campaigns()
+        assert (campaign.state, campaign.error) == (CampaignState.STOPPED, "stopped by the user")
+        verify = next(s for s in ledger.steps(campaign.id, 1) if s.name == "verify")
+        assert (verify.state, len(ledger.labels(campaign.id))) == (StepState.PENDING, 2)
+        checks = {f.check for f in examine(ledger, campaign.id).findings}
+    assert not checks & {"lease", "claims", "steps"}

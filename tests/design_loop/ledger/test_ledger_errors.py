@@ -183,3 +183,26 @@ def test_an_unknown_error_is_passed_on_with_its_first_line():
     assert "the database refused: odd thing." in str(explain(error, "here"))
     error = StatementError("bad value", "SELECT 1", {}, ValueError("no JSON"))
     assert "here: " in str(explain(error, "here"))
+
+
+def test_ctrl_c_at_the_end_of_a_step_undoes_nothing(file, monkeypatch):
+    """What a step found and its mark stay together: pending and found would be found twice."""
+    with Ledger(file) as ledger:
+        campaign = ledger.create_campaign(FakeConfig(), "w")
+        prepare(ledger, campaign)
+        with pytest.raises(KeyboardInterrupt), ledger.step(campaign, 1, "generate") as step:
+            raise KeyboardInterrupt
+        assert ledger.steps(campaign, 1)[0].state is StepState.PENDING
+        persist = ledger._persist
+
+        def interrupted(name, action):
+            made = persist(name, action)
+            if getattr(action, "__name__", "") == "commit":
+                raise KeyboardInterrupt
+            return made
+
+        monkeypatch.setattr(ledger, "_persist", interrupted)
+        with pytest.raises(KeyboardInterrupt), ledger.step(campaign, 1, "generate") as step:
+            step.record_samples([Sample(0, {}, "S1 0 0 VAC", "stop", "a")])
+        assert ledger.steps(campaign, 1)[0].state is StepState.DONE
+        assert len(ledger.samples(campaign, 1)) == 1
