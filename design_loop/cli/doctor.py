@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from design_loop.cli.output import (
     StoreOption,
     WorkdirOption,
     print_json,
+    same_place,
     store_target,
 )
 
@@ -81,25 +83,36 @@ def doctor(
             }
         )
     else:
-        _print(diagnosis, released)
+        _print(diagnosis, released, same_place(workdir, store))
     if not diagnosis.healthy:
         raise typer.Exit(1)
 
 
-def _print(diagnosis: Diagnosis, released: list[str]) -> None:
+def _print(diagnosis: Diagnosis, released: list[str], place: str) -> None:
     typer.echo(f"{diagnosis.campaign}: {diagnosis.summary}")
     if released:
-        typer.echo(
-            f"{len(released)} oracle calls are tried anew by the step verify that runs, "
-            "or the next one"
-        )
+        typer.echo(_tried_anew(diagnosis, len(released), place))
     for finding in diagnosis.findings:
         typer.echo(f"{finding.severity}: {finding.check}: {finding.what}")
         if finding.mended:
             typer.echo(f"  mended: {finding.remedy}")
         elif finding.advice:
-            typer.echo(f"  {finding.advice}")
+            # The doctor knows no options; a command has to find the same campaign.
+            advice = re.sub(
+                r"(`design-loop campaign [^`]*)", lambda m: m[1] + place, finding.advice
+            )
+            typer.echo(f"  {advice}")
     if any(f.mend is not None and not f.mended for f in diagnosis.findings):
         typer.echo("`--fix` mends what it can of this")
     if diagnosis.healthy:
         typer.echo("nothing is left to do")
+
+
+def _tried_anew(diagnosis: Diagnosis, count: int, place: str) -> str:
+    """When released calls have their turn: a campaign that is done runs no step by itself."""
+    if diagnosis.state == "done":
+        return (
+            f"{count} oracle calls are tried anew in a further round: `design-loop campaign extend "
+            f"{diagnosis.campaign} --rounds 1{place}`, then resume it"
+        )
+    return f"{count} oracle calls are tried anew by the step verify that runs, or the next one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from functools import partial
@@ -30,6 +31,7 @@ def check_models(ledger: Ledger, campaign: str) -> Iterator[Finding]:
     from defects.surrogates.folder import SURROGATE
     from training.manifest import read_adapter
 
+    folder = campaign_folder(ledger, campaign)
     kinds = (
         ("adapters", ledger.adapters(campaign), read_adapter, "name", "hash"),
         ("surrogates", ledger.surrogates(campaign), SURROGATE.read, "version", "version"),
@@ -41,22 +43,27 @@ def check_models(ledger: Ledger, campaign: str) -> Iterator[Finding]:
                 found = read(record.path)
             except ModelError as error:
                 reason = _LOADERS_ADVICE.sub("", str(error))
-                yield _lost(campaign, check, getattr(record, name), record.round, needed, reason)
+                yield _lost(folder, check, getattr(record, name), record.round, needed, reason)
                 continue
             manifest = getattr(found, "manifest", found)
             if seal in record.manifest and manifest[seal] != record.manifest[seal]:
                 reason = f"{record.path} holds another one than was recorded"
-                yield _lost(campaign, check, getattr(record, name), record.round, needed, reason)
+                yield _lost(folder, check, getattr(record, name), record.round, needed, reason)
 
 
-def _lost(campaign: str, check: str, name: str, number: int, needed: bool, reason: str) -> Finding:
+def _lost(folder: Path, check: str, name: str, number: int, needed: bool, reason: str) -> Finding:
     if not needed:
         advice = "the campaign goes on without it; put it back from a backup to use it elsewhere"
         severity = Severity.WARNING
     else:
+        # The driver wrote it down at its start: a fork of the same targets.
+        written = folder / "campaign.yaml"
+        file, which = shlex.quote(str(written)), ""
+        if not written.is_file():
+            file, which = "FILE.yaml", " (FILE.yaml: what the campaign was started from)"
         advice = (
-            f"put the folder back from a backup; or `design-loop campaign fork {campaign}`, which "
-            "takes all labels along and trains anew"
+            f"put the folder back from a backup; or `design-loop campaign fork {folder.name} {file}"
+            f"`, which takes all labels along and trains anew{which}"
         )
         severity = Severity.ERROR
     return Finding(check, severity, f"{name} of round {number}: {reason}", advice)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ledger"))
+from fake_campaign import FakeCampaign
 from ledger_examples import FakeConfig, prepare, run_until_selected
 from typer.testing import CliRunner
 
@@ -145,6 +148,31 @@ def test_what_was_given_up_is_released_under_a_living_driver_and_nothing_else_is
     assert (tmp_path / selected / "adapters" / ".unfinished-x").is_dir()
 
 
+def test_ctrl_c_leaves_nothing_to_mend(ledger, selected):
+    with pytest.raises(KeyboardInterrupt), ledger.lease(selected):
+        ledger.set_campaign_state(selected, CampaignState.RUNNING)
+        try:
+            with ledger.step(selected, 1, "verify"):
+                ledger.claim_calls(selected, ["call-0"])
+                raise KeyboardInterrupt
+        finally:
+            ledger.set_campaign_state(selected, CampaignState.STOPPED, "stopped by the user")
+    for check in ("lease", "claims", "steps"):
+        assert not found(ledger, selected, check)
+    assert ledger.steps(selected, 1)[4].state is StepState.PENDING
+
+
+def test_what_was_given_up_in_a_done_campaign_needs_another_round(ledger, tmp_path):
+    campaign = FakeCampaign(ledger, tmp_path).run()
+    command = ["campaign", "doctor", campaign, "--store", ledger.where, "--retry-quarantined"]
+    shown = CliRunner().invoke(app, command)
+    advised = re.search(r"3 oracle calls are tried anew .*`design-loop (.*)`", shown.output)
+    extended = CliRunner().invoke(app, shlex.split(advised[1]))
+    assert extended.exit_code == 0, extended.output
+    with Ledger(ledger.where) as again:
+        assert [a.rounds for a in again.amendments(campaign)] == [1]
+
+
 def test_a_failed_step_is_explained(ledger, selected):
     with pytest.raises(ValueError), ledger.step(selected, 1, "verify"):
         raise ValueError("no such pseudopotential")
@@ -186,9 +214,30 @@ def test_a_missing_or_altered_adapter_is_found(ledger, campaign, harm, said):
     harm(Path(ledger.adapters(campaign)[-1].path))
     (finding,) = found(ledger, campaign, "adapters", mend=True)
     assert said in finding.what and finding.severity is Severity.ERROR and not finding.mended
-    assert f"campaign fork {campaign}" in finding.advice
+    assert f"`design-loop campaign fork {campaign} FILE.yaml`" in finding.advice
     # The loader's advice is for folders made by hand.
     assert "adapter train" not in finding.what and "train" not in finding.what.split(";")[-1]
+
+
+def test_the_fork_that_is_advised_can_be_made(tmp_path, monkeypatch):
+    """A finished campaign whose models are gone; its ledger is where no default would find it."""
+    folder = tmp_path / "my runs"
+    folder.mkdir()
+    file = tmp_path / "own.sqlite"
+    with Ledger(file) as ledger:
+        played = FakeCampaign(ledger, folder)
+        campaign = played.run(1)
+    (folder / campaign).mkdir()
+    (folder / campaign / "campaign.yaml").write_text(played.config.to_yaml())
+    command = ["campaign", "doctor", campaign, "--store", str(file)]
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 1
+    advised = set(re.findall(r"`design-loop (campaign fork [^`]*)`", shown.output))
+    [words] = map(shlex.split, advised)  # the same for adapter and surrogate
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(app, words)
+    assert made.exit_code == 0, made.output
+    assert f"forked from {campaign}, 5 labels taken over" in made.output
 
 
 def test_another_adapter_under_the_recorded_name_is_found(ledger, campaign, tmp_path):
