@@ -59,9 +59,11 @@ def _refuse_drivers(connection: Connection, where: str) -> None:
     statement = select(c.campaign, c.owner).where(c.expires > database_time(connection))
     for campaign, owner in connection.execute(statement):
         if not is_dead(owner):
+            # `campaign stop` would have to write, too. A driver takes SIGTERM like Ctrl-C.
             raise LedgerError(
-                f"{where}: has to be brought up to date, but {campaign} is running (process "
-                f"{owner.get('pid')} on {owner.get('host')}). Stop it first, then resume it."
+                f"{where}: has to be brought up to date, but {campaign} is running. End it with "
+                f"Ctrl-C in its terminal, or with `kill {owner.get('pid')}` on "
+                f"{owner.get('host')}; then resume it, nothing is lost."
             )
 
 

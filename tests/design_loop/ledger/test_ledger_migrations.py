@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -236,7 +237,8 @@ def test_no_upgrade_under_a_running_driver(target, next_revision):
         campaign = old.create_campaign(FakeConfig(), "w")
         with old.lease(campaign):
             next_revision()
-            with pytest.raises(LedgerError, match=rf"{campaign} is running .*Stop it first"):
+            way = rf"{campaign} is running\. .*Ctrl-C .*`kill {os.getpid()}` on .*resume"
+            with pytest.raises(LedgerError, match=way):
                 Ledger(target, upgrade=True)
             with old._database.write() as c:
                 past = datetime.now(UTC) - timedelta(seconds=1)
