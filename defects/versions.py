@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,8 +27,14 @@ def module_version(module: ModuleType) -> str:
     told = getattr(module, "__version__", None)
     if told is not None:
         return str(told)
-    installed = installed_versions(sorted(set(packages_distributions().get(module.__name__, ()))))
+    installed = installed_versions(sorted(set(_distributions().get(module.__name__, ()))))
     return " ".join(installed.values()) or "unknown"
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Top-level module -> what installed it; a look at every installed package takes a second."""
+    return packages_distributions()
 
 
 def source_hash(packages: Iterable[str]) -> str:
