@@ -171,11 +171,12 @@ def read_campaign(file: str) -> CampaignConfig:
 def read_campaign_text(file: str) -> tuple[CampaignConfig, str]:
     """A campaign file or a shipped campaign, checked against itself only, and its text."""
     from design_loop.config import parse_campaign, preset_names, preset_path
+    from design_loop.config.loading import campaign_text
 
-    path = Path(file)
+    path = Path(file).expanduser()
     if not path.exists() and file in preset_names():
         path = preset_path(file)
-    text = path.read_text(encoding="utf-8")
+    text = campaign_text(path)
     return parse_campaign(text, file), text
 
 

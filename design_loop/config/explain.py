@@ -30,6 +30,15 @@ _KINDS = {
     "tuple_type": "a list",
     "dict_type": "a mapping of keys to values",
 }
+#: What the names may look like that a mapping's keys are.
+_NAMES = {
+    "environment": "letters, digits and underscore, no digit first, 128 at most",
+    "custom_resources": "letters, digits and _ . : -, a letter or digit first, 128 at most",
+}
+#: Parts of the place of the deepest number, and some more.
+_DEEPEST = 8
+#: How pydantic marks that a mapping's key is wrong and not its value.
+_KEY = "[key]"
 
 
 def explain(error: ValidationError, model: type[BaseModel], prefix: Loc = ()) -> list[Problem]:
@@ -48,14 +57,47 @@ def explain(error: ValidationError, model: type[BaseModel], prefix: Loc = ()) ->
     # A list whose items are all wrong is, to pydantic, also too short.
     within = {details["loc"][:-1] for details in found} | {d["loc"][:-2] for d in found}
     return [
-        Problem((*prefix, *details["loc"]), _message(details, model))
+        Problem((*prefix, *(p for p in details["loc"] if p != _KEY)), _message(details, model))
         for details in found
         if not (details["type"] == "too_short" and details["loc"] in within)
     ]
 
 
+def booleans(
+    data: Any, model: type[BaseModel], loc: Loc = (), field: FieldInfo | None = None
+) -> Iterator[Problem]:
+    """Find ``true`` where a number belongs, which pydantic would take for 1.
+
+    Parameters
+    ----------
+    data
+        What a campaign file says.
+    model
+        Of the whole file.
+    loc, field
+        Where in the file `data` stands, and the field there.
+    """
+    if isinstance(data, bool):
+        kinds = _kinds(field.annotation) if field is not None else set()
+        if field is not None and kinds & {int, float} and not kinds & {bool, Any}:
+            kind = "int_type" if int in kinds else "float_type"
+            yield Problem(loc, _message({"type": kind, "loc": loc, "input": data}, model))
+    elif isinstance(data, Mapping | list) and len(loc) < _DEEPEST:
+        for part, inner in data.items() if isinstance(data, Mapping) else enumerate(data):
+            place = (*loc, part)
+            yield from booleans(inner, model, place, field_at(model, place))
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """All types that an annotation is made of."""
+    return {annotation}.union(*map(_kinds, get_args(annotation)))
+
+
 def _message(details: Mapping[str, Any], model: type[BaseModel]) -> str:
     kind, loc, value = details["type"], details["loc"], details.get("input")
+    if loc[-1:] == (_KEY,):
+        names = _NAMES.get(str(loc[-3]), "another name")
+        return f"{value!r} cannot be a name here; use {names}"
     context = details.get("ctx", {})
     if kind == "extra_forbidden":
         return f"unknown key{_meant(str(loc[-1]), loc[:-1], model)}"
@@ -75,6 +117,8 @@ def _message(details: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"must be a mapping with the keys {keys}, not {value!r}"
     if kind in _KINDS:
         return f"must be {_KINDS[kind]}, not {value!r}{what}"
+    if kind == "too_long":
+        return f"at most {context['max_length']} can be given, not {context['actual_length']}{what}"
     if kind in ("too_short", "string_too_short"):
         return f"is empty{what}"
     if kind == "string_pattern_mismatch":
@@ -139,7 +183,7 @@ def field_at(model: type[BaseModel], loc: Loc) -> FieldInfo | None:
             return None
         field = current.model_fields[part]
         current = model_of(field)
-        named = current is not None and get_origin(field.annotation) is dict
+        named = get_origin(field.annotation) is dict
     return field
 
 

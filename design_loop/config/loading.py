@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from defects.errors import ConfigError
 from design_loop.config.campaign import CampaignConfig
 from design_loop.config.consistency import contradictions, without_effect
-from design_loop.config.explain import explain
+from design_loop.config.explain import booleans, explain
 from design_loop.config.marks import Document, parse_yaml
 from design_loop.config.problems import CampaignFileError, Problem, did_you_mean, format_problem
 from design_loop.config.properties import column_problems
@@ -41,8 +41,19 @@ def load_campaign(path: str | Path) -> CampaignConfig:
         With every problem of the file, its line, and what to write instead.
     """
     path = Path(path).expanduser()
+    return _read(campaign_text(path), str(path), path.absolute().parent)
+
+
+def campaign_text(path: Path) -> str:
+    """Read the text of a campaign file.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: no such file; shipped campaigns are {', '.join(preset_names())} "
@@ -52,7 +63,6 @@ def load_campaign(path: str | Path) -> CampaignConfig:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not text in UTF-8 (byte {error.start})") from error
-    return _read(text, str(path), path.absolute().parent)
 
 
 def parse_campaign(text: str, name: str = "campaign.yaml") -> CampaignConfig:
@@ -170,13 +180,15 @@ def _report(name: str, document: Document, problems: list[Problem]) -> None:
 def _validate(data: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
     """Validate every section by itself, so that one wrong section hides no other's problems."""
     sections: dict[str, Any] = {}
+    problems = list(booleans(data, CampaignConfig))
     try:
         whole = CampaignConfig.model_validate(data)
     except ValidationError as error:
         # An error of no place is a contradiction; it comes again, with its place, from its check.
-        problems = [p for p in explain(error, CampaignConfig) if p.loc]
+        problems += [p for p in explain(error, CampaignConfig) if p.loc]
     else:
-        return {name: getattr(whole, name) for name in CampaignConfig.model_fields}, []
+        if not problems:
+            return {name: getattr(whole, name) for name in CampaignConfig.model_fields}, []
     wrong = {problem.loc[0] for problem in problems}
     for name, field in CampaignConfig.model_fields.items():
         if name in wrong:

@@ -71,7 +71,8 @@ class OracleConfig(OracleCall):
     then: tuple[OracleStage, ...] = Field(
         (),
         max_length=2,
-        description="dearer stages; the last one verifies, those before pick what it sees",
+        description="dearer stages, with the first at most three in all; the last one verifies, "
+        "those before pick what it sees",
     )
 
     @property

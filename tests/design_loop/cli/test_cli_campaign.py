@@ -95,8 +95,9 @@ def test_a_bad_file_is_refused_before_anything_starts(cli, driver, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_file_that_is_not_there(cli, driver):
-    done = cli("campaign", "run", "nowhere.yaml")
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_a_file_that_is_not_there(cli, driver, tmp_path, command):
+    done = cli("campaign", command, "nowhere.yaml", "--workdir", tmp_path)
     assert done.code == 2
     assert "shipped campaigns are" in done.err
     assert "quickstart" in done.err

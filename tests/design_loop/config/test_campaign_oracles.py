@@ -60,7 +60,19 @@ def test_only_the_last_stage_counts_as_verifying():
         ({"oracle": {"kind": "xtb", "then": [{"kind": "none", "budget": 1}]}}, "'none' is not"),
         ({"oracle": {"kind": "xtb", "then": [{"kind": "ase"}]}}, "then[0].budget: is missing"),
         ({"learn": {"stage": "first"}}, "learn.stage: there is one stage only"),
-        ({"oracle__environment": {"A B": "1"}}, "oracle.environment.A B"),
+        (
+            {"oracle__environment": {"A B": "1"}},
+            "oracle.environment.A B: 'A B' cannot be a name here; use letters, digits and under",
+        ),
+        (
+            {"oracle__custom_resources": {"a b": 1}},
+            "oracle.custom_resources.a b: 'a b' cannot be a name here; use letters, digits and _",
+        ),
+        (
+            {"oracle": {"kind": "xtb", "then": [{"kind": "table", "budget": 1}] * 3}},
+            "oracle.then: at most 2 can be given, not 3 (dearer stages, with the first at most "
+            "three in all",
+        ),
         ({"oracle__custom_resources": {"vasp": 0}}, "must be at least 0.0001"),
         ({"properties": {"gap_2": {"decimals": 12}}}, "properties.gap_2.decimals: must be at most"),
         ({"properties": {"gap_2": {"units": "eV"}}}, "unknown key; did you mean 'unit'?"),

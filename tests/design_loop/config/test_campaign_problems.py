@@ -78,6 +78,12 @@ def test_a_contradiction_is_found_beside_a_wrong_section():
         ({"rounds": 0}, "rounds: must be at least 1, not 0 (rounds after the preparation)"),
         ({"rounds": 2.5}, "rounds: must be a whole number, not 2.5"),
         ({"rounds": "many"}, "rounds: must be a whole number, not 'many'"),
+        ({"rounds": True}, "my.yaml:17: rounds: must be a whole number, not True (rounds after"),
+        ({"selection__budget": True}, "selection.budget: must be a whole number, not True"),
+        ({"rules__max_defects": True}, "rules.max_defects: must be a whole number, not True"),
+        ({"targets__0__min": False}, "targets[0].min: must be a number, not False"),
+        ({"oracle__cpus_per_call": True}, "oracle.cpus_per_call: must be a number, not True"),
+        ({"selection__max_std": {"homo_lumo_gap": True}}, "max_std.homo_lumo_gap: must be a num"),
         ({"seed": -1}, "seed: must be at least 0, not -1"),
         ({"name": "a/b"}, "name: 'a/b': use letters, digits"),
         ({"host": "MoS2"}, "host: must be a mapping with the keys name, supercell, not 'MoS2'"),
@@ -114,6 +120,13 @@ def test_a_contradiction_is_found_beside_a_wrong_section():
 def test_problem_is_named(changes, message):
     text = changed(**changes)
     assert any(message in line for line in problems(text)), problems(text)
+
+
+def test_true_and_false_are_taken_where_they_belong():
+    settings = {"relax": True}
+    text = changed(oracle={"kind": "xtb", "settings": settings}, learn__last_round=False)
+    config = parse_campaign(text)
+    assert (config.oracle.settings, config.learn.last_round) == (settings, False)
 
 
 def test_one_property_has_one_target():
