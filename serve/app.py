@@ -121,6 +121,7 @@ class ServeHandle:
             ours = started_here()
             if self._owns_ray and ours:
                 # Everything of this Ray is ours: ending it ends Serve, in a second instead of six.
+                forget_earlier_serve()
                 ray.shutdown()
                 return
             try:
@@ -129,6 +130,7 @@ class ServeHandle:
                     ray_serve.shutdown()
             finally:
                 if self._owns_ray:
+                    forget_earlier_serve()
                     ray.shutdown()
 
     def __enter__(self) -> ServeHandle:

@@ -64,12 +64,16 @@ def ensure_ray(num_cpus: int | None = None, log_dir: Path | None = None) -> bool
     os.environ.setdefault("RAY_worker_register_timeout_seconds", "180")
     os.environ.setdefault("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "60")
     os.environ.setdefault("RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S", "60")
+    # A call that comes late, of what Serve left in a thread, must not start another Ray: one that
+    # listens on every interface, and that nobody ends.
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     # The address other processes are told is then 127.0.0.1, and Ray's servers, which run what
     # they are sent, listen there only; by default they listen on every interface.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray
-    from ray._private import ray_constants
+    from ray._private import auto_init_hook, ray_constants
 
+    auto_init_hook.enable_auto_connect = False  # where Ray was imported before
     if ray.is_initialized():
         return False
     with quiet():

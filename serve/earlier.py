@@ -14,8 +14,9 @@ def forget_earlier_serve() -> None:
     """Drop what Ray Serve keeps in this process beyond the life of a Ray.
 
     Its client: Serve tells one Ray from another by the number of the job, and every fresh Ray
-    begins with the same one. And the event loop of its handles: it may wait for a controller that
-    is gone, and the first handle of the next Serve would wait for that loop without end.
+    begins with the same one. And the event loop of its handles: it would go on telling figures to a
+    controller that is gone, and where it waits for one, the first handle of the next Serve would
+    wait for that loop without end.
     """
     from ray.serve._private.router import SingletonThreadRouter
     from ray.serve.context import _set_global_client

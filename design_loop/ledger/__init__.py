@@ -11,19 +11,15 @@ from design_loop.ledger.errors import (
 )
 from design_loop.ledger.records import (
     Adapter,
-    Amendment,
     CallFailure,
     Campaign,
     Candidate,
     Check,
     CheckedSample,
-    ControlRequest,
     Event,
     ExternalCall,
     Funnel,
-    Inherited,
     Label,
-    Lineage,
     PendingCall,
     Prediction,
     QuarantinedCall,
@@ -45,6 +41,7 @@ from design_loop.ledger.states import (
     Source,
     StepState,
 )
+from design_loop.ledger.steering_records import Amendment, ControlRequest, Inherited, Lineage
 from design_loop.ledger.steps import StepRun
 from design_loop.ledger.store import Ledger
 

@@ -16,12 +16,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, update
 
 from design_loop.ledger import queries, writes
-from design_loop.ledger import records as rec
 from design_loop.ledger import tables as t
 from design_loop.ledger.errors import LedgerError, TransitionError
 from design_loop.ledger.lease import driver_of
 from design_loop.ledger.reader import LedgerReader
 from design_loop.ledger.states import Action, CampaignState, Outcome, StepState, why_not
+from design_loop.ledger.steering_records import Amendment, ControlRequest
 
 #: The state that a request leads to.
 LEADS_TO = {Action.PAUSE: CampaignState.PAUSED, Action.STOP: CampaignState.STOPPED}
@@ -82,13 +82,13 @@ class LedgerControl(LedgerReader):
             _settle(connection, waiting, Outcome.WITHDRAWN)
             return None if waiting is None else Action(waiting.action)
 
-    def pending_request(self, campaign: str) -> rec.ControlRequest | None:
+    def pending_request(self, campaign: str) -> ControlRequest | None:
         """Return what the driver has still to act on."""
         with self._database.read() as connection:
             row = _open_request(connection, campaign)
         return None if row is None else _request(row)
 
-    def requests(self, campaign: str) -> list[rec.ControlRequest]:
+    def requests(self, campaign: str) -> list[ControlRequest]:
         """Return everything that was ever asked for, in order."""
         c = t.requests.c
         with self._database.read() as connection:
@@ -188,7 +188,7 @@ class LedgerControl(LedgerReader):
         budget: int | None = None,
         stage: int = 1,
         by: str | None = None,
-    ) -> rec.Amendment:
+    ) -> Amendment:
         """Add rounds, or change the oracle calls per round of a stage's choices to come.
 
         A campaign that is done and gets rounds is paused afterwards: it can be resumed. A running
@@ -211,7 +211,7 @@ class LedgerControl(LedgerReader):
                 )
             number = 1 + len(queries.amendments(connection, campaign))
             first = _next_choice(connection, campaign, stage) if budget else 1
-            made = rec.Amendment(number, writes.now(), rounds, budget, by or asker(), stage, first)
+            made = Amendment(number, writes.now(), rounds, budget, by or asker(), stage, first)
             row = {"campaign": campaign} | asdict(made)
             if not budget:
                 row |= {"stage": None, "first_round": None}
@@ -299,6 +299,6 @@ def _settle(connection: Connection, request: Row[Any] | None, outcome: Outcome) 
         )
 
 
-def _request(row: Row[Any]) -> rec.ControlRequest:
+def _request(row: Row[Any]) -> ControlRequest:
     outcome = None if row.outcome is None else Outcome(row.outcome)
-    return rec.ControlRequest(Action(row.action), row.time, row.by, row.answered, outcome)
+    return ControlRequest(Action(row.action), row.time, row.by, row.answered, outcome)

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from design_loop.ledger import queries, writes
-from design_loop.ledger import records as rec
 from design_loop.ledger import tables as t
 from design_loop.ledger.reader import LedgerReader
 from design_loop.ledger.states import Source
+from design_loop.ledger.steering_records import Inherited
 
 
 class LedgerForks(LedgerReader):
@@ -68,7 +68,7 @@ class LedgerForks(LedgerReader):
             statement = select(c.campaign).where(c.parent == campaign).order_by(c.time)
             return list(connection.execute(statement).scalars())
 
-    def inherited(self, campaign: str) -> list[rec.Inherited]:
+    def inherited(self, campaign: str) -> list[Inherited]:
         """Return the labels that a fork took over, by key."""
         with self._database.read() as connection:
             return queries.inherited(connection, campaign)

@@ -19,11 +19,9 @@ from sqlalchemy import (
 
 from design_loop.ledger import tables as t
 from design_loop.ledger.records import (
-    Amendment,
     CallFailure,
     CheckedSample,
     Funnel,
-    Inherited,
     Label,
     PendingCall,
     Prediction,
@@ -35,6 +33,7 @@ from design_loop.ledger.records import (
 )
 from design_loop.ledger.records import Candidate as CandidateRecord
 from design_loop.ledger.states import CallState, Source, StepState
+from design_loop.ledger.steering_records import Amendment, Inherited
 
 
 def of_round(statement: Select, table: Table, campaign: str, number: int | None) -> Select:

@@ -14,6 +14,7 @@ from design_loop.ledger import tables as t
 from design_loop.ledger.database import Database
 from design_loop.ledger.errors import LedgerError
 from design_loop.ledger.states import CallState, CampaignState, Source
+from design_loop.ledger.steering_records import Amendment, Lineage
 
 
 class LedgerReader:
@@ -153,19 +154,19 @@ class LedgerReader:
         with self._database.read() as connection:
             return queries.verified(connection, campaign)
 
-    def amendments(self, campaign: str) -> list[rec.Amendment]:
+    def amendments(self, campaign: str) -> list[Amendment]:
         """Return the amendments of a campaign in order."""
         with self._database.read() as connection:
             return queries.amendments(connection, campaign)
 
-    def lineage(self, campaign: str) -> rec.Lineage | None:
+    def lineage(self, campaign: str) -> Lineage | None:
         """Return where a campaign comes from; None for one that is no fork."""
         with self._database.read() as connection:
             statement = select(t.lineage).where(t.lineage.c.campaign == campaign)
             row = connection.execute(statement).one_or_none()
         if row is None:
             return None
-        return rec.Lineage(row.parent, row.rounds, row.labels, row.adapter, row.surrogate, row.time)
+        return Lineage(row.parent, row.rounds, row.labels, row.adapter, row.surrogate, row.time)
 
     def adapters(self, campaign: str) -> list[rec.Adapter]:
         """Return the finished adapters, oldest first."""
