@@ -21,9 +21,8 @@ def verify(context: Context, number: int, run: StepRun) -> None:
     for place in range(len(context.stages)):
         if place > 0:
             context.take_up()  # the stage before may have computed for days
+            choose_next(context, number, context.stages[place])
         stage = context.stages[place]
-        if stage.number > 1:
-            choose_next(context, number, stage)
         book = StageBook(context.ledger, context.id, number, stage)
         if stage.external:
             _count(run, Settled(reused=take_imported(book)))
